@@ -1,0 +1,69 @@
+"""The contract of every reader: an opened checkpoint is a header, and tensors read one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing_extensions import Self
+
+    from torch import Tensor
+
+    from normcli.records import InputFile, Opaque, Skipped, TensorRef
+
+
+class Checkpoint(Protocol):
+    """An opened checkpoint: the header in memory, the bytes still in the file.
+
+    Attributes:
+        path: As the user gave it.
+        format: As in `normcli.records.Report`.
+        files: Its files and their sizes, in order.
+        tensors: `SECTION/KEY` → header line, in checkpoint order.
+        metadata: Section → the state dict's `_metadata` (module path → entry), where it has one.
+        skipped: What cannot or should not be read as a tensor, and why (optimizer state, sparse).
+        opaque: Objects in the file that are neither tensors nor plain data.
+        notes: About the file as a whole.
+    """
+
+    path: str
+    format: str
+    files: tuple[InputFile, ...]
+    tensors: Mapping[str, TensorRef]
+    metadata: Mapping[str, Mapping[str, Any]]
+    skipped: tuple[Skipped, ...]
+    opaque: tuple[Opaque, ...]
+    notes: tuple[str, ...]
+
+    def read(self, name: str) -> Tensor:
+        """The tensor of that name: own memory, 64-byte aligned, on the CPU, strides as stored.
+
+        Safe to call from several threads at once.
+
+        Raises:
+            CheckpointError: The bytes are not what the header promised (CRC, truncated, changed).
+        """
+
+    def digest(self) -> tuple[InputFile, ...]:
+        """`files` with the sha256 of each, from the same descriptors; reads every byte."""
+
+    def check_unchanged(self) -> None:
+        """Compare size, mtime and inode of every file with what they were when it was opened.
+
+        Raises:
+            ChangedError: Somebody wrote to a file in the meantime.
+        """
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,48 @@
+"""The nouns: frozen values that the rooms hand to each other; no tensors, no input or output.
+
+To add one: a frozen dataclass with slots in the file of its subject, every attribute explained
+with its unit, and a line here.
+"""
+
+from normcli.records.header import (
+    ITEMSIZE,
+    MEASURABLE,
+    Axis,
+    InputFile,
+    NormState,
+    Opaque,
+    Shape,
+    Skipped,
+    TensorRef,
+    Weight,
+    full_name,
+)
+from normcli.records.measurement import (
+    Measurement,
+    PowerIteration,
+    SpectralNorm,
+    StateValues,
+    plain,
+)
+from normcli.records.report import Listing, Report
+
+__all__ = [
+    "ITEMSIZE",
+    "MEASURABLE",
+    "Axis",
+    "InputFile",
+    "Listing",
+    "Measurement",
+    "NormState",
+    "Opaque",
+    "PowerIteration",
+    "Report",
+    "Shape",
+    "Skipped",
+    "SpectralNorm",
+    "StateValues",
+    "TensorRef",
+    "Weight",
+    "full_name",
+    "plain",
+]
