@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
-    from typing_extensions import Self
 
     from torch import Tensor
+    from typing_extensions import Self
 
     from normcli.records import InputFile, Opaque, Skipped, TensorRef
 
