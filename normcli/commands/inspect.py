@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from normcli.commands.choice import listed
+from normcli.errors import RefusedError, UsageError
+from normcli.formats import open_checkpoint
+from normcli.records import Report
+from normcli.stream import DEFAULT_BUDGET, background, default_workers
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from os import PathLike
 
-    from normcli.records import Axis, Measurement, Report
+    from normcli.formats.base import Checkpoint
+    from normcli.records import Axis, Measurement, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +47,83 @@ def inspect(
     expect_sha256: str | None = None,
     observe: Callable[[Measurement, Progress], None] | None = None,
 ) -> Report:
-    """Measure every weight of a checkpoint."""
-    raise NotImplementedError
+    """Measure every weight of a checkpoint: ‖W‖_F, exact σ₁, norm state, power iteration.
+
+    Nothing in the file is run. All numbers of a weight under a norm state are those of its
+    effective weight.
+
+    Args:
+        path: A file, a folder of shards, an index, or one shard.
+        include: Globs on `SECTION/KEY` or KEY; all weights without one.
+        exclude: Globs of weights to leave out.
+        metrics: Keys of `normcli.measure.METRICS`; all of them without.
+        dims: Glob → row axis, where the file does not tell.
+        power_iterations: Steps; 1 from a stored u and 15 from a random start without.
+        seed: Of the random start.
+        everything: Vectors and scalars as well.
+        jobs: Weights measured at the same time; one a processor without.
+        memory: Bytes of weights in flight; 1 GiB without. A larger weight is measured alone.
+        allow_opaque: Measure the tensors of a file that holds foreign objects.
+        sha256: Whether the report carries the hash of every byte of the file.
+        expect_sha256: Hex digest that the file must have, checked before anything is measured.
+        observe: Called with each measurement, in order.
+
+    Raises:
+        CheckpointError: The file cannot be read, or is refused.
+        UsageError: An option cannot be meant.
+    """
+    from normcli.measure import METRICS, Options, measure
+
+    options = Options(_metrics(metrics, METRICS), power_iterations, seed, dims)
+    with open_checkpoint(path, allow_opaque=allow_opaque) as checkpoint:
+        if expect_sha256 is not None:
+            _expect(checkpoint, expect_sha256)
+        weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
+        with background(checkpoint.digest if sha256 else lambda _: checkpoint.files) as digest:
+            results = measure(
+                checkpoint,
+                weights,
+                options,
+                workers=jobs or default_workers(),
+                budget=memory or DEFAULT_BUDGET,
+            )
+            measurements = tuple(_observed(results, weights, observe))
+            files = digest()
+        checkpoint.check_unchanged()
+        return Report(checkpoint.path, checkpoint.format, files, measurements, skipped, notes)
+
+
+def _metrics(names: Sequence[str] | None, known: Iterable[str]) -> frozenset[str]:
+    known = tuple(known)
+    for name in names or ():
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise UsageError(f"no metric is called {name!r}", where="--metrics", hint=hint)
+    return frozenset(known if names is None else names)
+
+
+def _expect(checkpoint: Checkpoint, wanted: str) -> None:
+    """Refuse every other input before anything of it is measured."""
+    found = ", ".join(each.sha256 for each in checkpoint.digest())
+    if found != wanted.strip().lower():
+        raise RefusedError(
+            f"sha256 is {found}, expected {wanted}",
+            where=checkpoint.path,
+            hint="this is not the file that was pinned with --expect-sha256",
+        )
+
+
+def _observed(
+    results: Iterator[Measurement],
+    weights: Sequence[Weight],
+    observe: Callable[[Measurement, Progress], None] | None,
+) -> Iterator[Measurement]:
+    """The measurements, each shown to `observe` as it comes."""
+    total = sum(weight.nbytes for weight in weights)
+    done = 0
+    for number, (weight, measurement) in enumerate(zip(weights, results, strict=True), 1):
+        done += weight.nbytes
+        if observe is not None:
+            observe(measurement, Progress(number, len(weights), done, total))
+        yield measurement

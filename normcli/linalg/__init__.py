@@ -1,0 +1,24 @@
+"""Numbers of one matrix: no names, no files, no norm states.
+
+To add a metric: a function of one matrix in the file of its subject, float64 arithmetic by panels,
+an answer for empty, NaN and half-precision matrices, and a line in `normcli.measure.METRICS`.
+"""
+
+from normcli.linalg.certificate import spectral_norm
+from normcli.linalg.matrix import as_matrix, matrix_shape
+from normcli.linalg.norms import Census, census, vector_norm, zero_rows
+from normcli.linalg.power import arithmetic_dtype, power_iteration, power_step, sigma
+
+__all__ = [
+    "Census",
+    "arithmetic_dtype",
+    "as_matrix",
+    "census",
+    "matrix_shape",
+    "power_iteration",
+    "power_step",
+    "sigma",
+    "spectral_norm",
+    "vector_norm",
+    "zero_rows",
+]

@@ -1,0 +1,70 @@
+"""The matrix of a weight, and how to walk it in float64 without converting it as a whole."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+# Entries of one float64 panel: 1 MB, which stays in the second-level cache of one core.
+PANEL = 128 * 1024
+
+
+def matrix_shape(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
+    """(m, n) of the matrix with `axis` as its rows; None is axis 0, a scalar is 1 × 1."""
+    if not shape:
+        return 1, 1
+    rows = shape[axis or 0]
+    return rows, math.prod(shape) // rows if rows else _columns(shape, axis or 0)
+
+
+def _columns(shape: tuple[int, ...], axis: int) -> int:
+    return math.prod(size for i, size in enumerate(shape) if i != axis)
+
+
+def as_matrix(weight: Tensor, axis: int | None = 0) -> Tensor:
+    """The weight with `axis` first and all others behind it in order, shape (m, n).
+
+    As torch reshapes it for spectral norm (`permute`, then `flatten(1)`). A view where the strides
+    allow one, else a copy.
+    """
+    shape = matrix_shape(tuple(weight.shape), axis)
+    if axis and weight.ndim > 1:
+        weight = weight.permute(axis, *(d for d in range(weight.ndim) if d != axis))
+    return weight.reshape(shape)
+
+
+def wide(panel: Tensor) -> Tensor:
+    """The same numbers in float64 (complex128): exact for every dtype that normcli measures."""
+    if panel.dtype == torch.complex32:
+        panel = panel.to(torch.complex64)
+    return panel.to(torch.complex128 if panel.is_complex() else torch.float64)
+
+
+def row_major(matrix: Tensor) -> Tensor:
+    """The matrix or its transpose, whichever has its rows in one piece; a copy if neither has."""
+    if matrix.stride(1) == 1 or matrix.shape[1] == 1:
+        return matrix
+    return matrix.T if matrix.stride(0) == 1 else matrix.contiguous()
+
+
+def row_panels(matrix: Tensor, entries: int = PANEL) -> Iterator[tuple[int, Tensor]]:
+    """(first row, stored panel) of consecutive rows, about `entries` entries each."""
+    m, n = matrix.shape
+    height = max(1, entries // max(1, n))
+    for first in range(0, m, height):
+        yield first, matrix[first : first + height]
+
+
+def column_panels(matrix: Tensor, entries: int = PANEL) -> Iterator[tuple[int, Tensor]]:
+    """(first column, stored panel) of consecutive columns, about `entries` entries each."""
+    m, n = matrix.shape
+    width = max(1, entries // max(1, m))
+    for first in range(0, n, width):
+        yield first, matrix[:, first : first + width]

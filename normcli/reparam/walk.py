@@ -1,0 +1,88 @@
+"""Every weight of a header, once: plain tensors, and norm states in place of their parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from normcli.reparam.hooked import hooked_states, stray_parts
+from normcli.reparam.parametrized import parametrized_states
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from normcli.records import NormState, TensorRef, Weight
+
+
+def weights(
+    header: Mapping[str, TensorRef], metadata: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Weight, ...]:
+    """All weights in checkpoint order; every tensor of the header is one, or a part of one.
+
+    A state stands where the first of its parts stood. Vectors, scalars and integer tensors are
+    listed as they are: what is worth measuring is for the caller to say. Needs names, shapes and
+    dtypes only.
+
+    Args:
+        header: `SECTION/KEY` → tensor.
+        metadata: Section → `_metadata` of its state dict, where the file has one.
+    """
+    sections: dict[str, dict[str, TensorRef]] = {}
+    for ref in header.values():
+        sections.setdefault(ref.section, {})[ref.key] = ref
+    owner: dict[str, NormState] = {}
+    strays: dict[str, str] = {}
+    for name, section in sections.items():
+        hooked = hooked_states(section)
+        states = [*hooked, *parametrized_states(section, (metadata or {}).get(name, {}))]
+        for state in _one_each(states, section):
+            owner.update(dict.fromkeys(_names(state), state))
+        strays.update(
+            (section[key].name, note)
+            for key, note in stray_parts(section).items()
+            if section[key].name not in owner
+        )
+    return tuple(_in_order(header.values(), owner, strays))
+
+
+def _names(state: NormState) -> list[str]:
+    return [part.name for norm in (state, *state.stack) for part in norm.parts.values()]
+
+
+def _one_each(states: list[NormState], section: Mapping[str, TensorRef]) -> list[NormState]:
+    """One state a weight: two layouts of one weight, or a norm beside the weight, are a problem."""
+    by_key: dict[str, NormState] = {}
+    for state in states:
+        by_key[state.key] = _undoubted(state, by_key.get(state.key), section.get(state.key))
+    return list(by_key.values())
+
+
+def _undoubted(state: NormState, twin: NormState | None, plain: TensorRef | None) -> NormState:
+    if twin is not None:
+        parts = {f"{twin.layout} {role}": ref for role, ref in twin.parts.items()}
+        problem = f"stored in two layouts, {twin.layout} and {state.layout}, expected one"
+        return _doubtful(state, parts, problem)
+    if plain is not None and plain.name not in _names(state):
+        problem = f"'{state.key}' stands beside the parts of its norm, expected one of the two"
+        return _doubtful(state, {"plain": plain}, problem)
+    return state
+
+
+def _doubtful(state: NormState, parts: Mapping[str, TensorRef], problem: str) -> NormState:
+    together = {**state.parts, **parts}
+    return replace(state, family="unknown", parts=together, stack=(), axes=(), problem=problem)
+
+
+def _in_order(
+    refs: Iterable[TensorRef], owner: Mapping[str, NormState], strays: Mapping[str, str]
+) -> Iterator[Weight]:
+    """A state at the place of its first part; a weight with strays beside it carries the note."""
+    given: set[int] = set()
+    for ref in refs:
+        state = owner.get(ref.name)
+        if state is None:
+            note = strays.get(ref.name)
+            yield replace(ref, note=note) if note else ref
+        elif id(state) not in given:
+            given.add(id(state))
+            yield state

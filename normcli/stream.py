@@ -1,0 +1,79 @@
+"""The only threads: many items, bounded bytes in flight, results in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+DEFAULT_BUDGET = 1 << 30  # bytes in flight
+
+
+def default_workers() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def ordered_map(
+    work: Callable[[_Item], _Result],
+    items: Iterable[_Item],
+    *,
+    workers: int,
+    cost: Callable[[_Item], int],
+    budget: int = DEFAULT_BUDGET,
+) -> Iterator[_Result]:
+    """work(item) of every item, in order, several at a time.
+
+    The cost (bytes) of all items in flight stays under `budget`; an item dearer than the budget
+    runs alone. An error surfaces at its item and cancels the rest; so does closing the iterator.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="normcli")
+    queue: deque[Future[_Result]] = deque()
+    running: dict[Future[_Result], int] = {}
+    try:
+        for item in items:
+            price = cost(item)
+            while running and (len(running) >= workers or sum(running.values()) + price > budget):
+                _retire(running)
+            while queue and queue[0].done():
+                yield queue.popleft().result()
+            future = pool.submit(work, item)
+            running[future] = price
+            queue.append(future)
+        while queue:
+            yield queue.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _retire(running: dict[Future[_Result], int]) -> None:
+    """Wait until something ends, and forget what has ended."""
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        del running[future]
+
+
+@contextmanager
+def background(work: Callable[[Callable[[], bool]], _Result]) -> Iterator[Callable[[], _Result]]:
+    """Run `work` in a thread of its own; what is yielded waits for its result.
+
+    `work` is given a question that it asks from time to time: whether nobody wants its result any
+    more, which is so once the block was left by an error.
+    """
+    unwanted = Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="normcli-background") as pool:
+        future = pool.submit(work, unwanted.is_set)
+        try:
+            yield future.result
+        finally:
+            unwanted.set()
