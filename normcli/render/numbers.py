@@ -1,0 +1,63 @@
+"""How numbers read: four significant digits, percent, counts and bytes with their units."""
+
+from __future__ import annotations
+
+import math
+
+_DIGITS = 4  # significant, in everything made for reading
+_LARGEST = 1e6  # from here on, and below the next, as 1.234e+06
+_SMALLEST = 1e-4
+
+
+def brief(value: float) -> str:
+    """Four significant digits, `1.016`, `12.34`, `1.234e-05`; `NaN`, `inf` as words."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    if not _SMALLEST <= abs(value) < _LARGEST:
+        return f"{value:.{_DIGITS - 1}e}"
+    exponent = math.floor(math.log10(abs(value)))
+    return f"{value:.{max(_DIGITS - 1 - exponent, 0)}f}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, two digits after the point: `0.12 %`, `<0.01 %`, `12.00 %`."""
+    if not math.isfinite(fraction):
+        return brief(fraction)
+    value = fraction * 100
+    return "<0.01 %" if 0 < abs(value) < 0.005 else f"{value:.2f} %"
+
+
+def count(number: int) -> str:
+    """A count with its thousands apart: `18,432`."""
+    return f"{number:,}"
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """A count with its noun: `1 weight`, `2 weights`."""
+    return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def size(nbytes: int) -> str:
+    """Bytes in decimal units, as `--memory` takes them: `1.33 MB`."""
+    value = float(nbytes)
+    if value < 1000:
+        return f"{nbytes} B"
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+    return f"{value / 1000:.3g} TB"
+
+
+def seconds(duration: float) -> str:
+    """A duration: `0.84 s`, `12.3 s`, `3 min 20 s`."""
+    if duration < 9.95:
+        return f"{duration:.2f} s"
+    if duration < 99.5:
+        return f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"
