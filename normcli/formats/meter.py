@@ -1,0 +1,71 @@
+"""What reading a header has cost so far, and the refusal once it is too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from normcli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from normcli.formats.budgets import Budgets
+
+OPCODE_MEMORY = 72  # bytes that an opcode leaves behind on average: a small object and its slot
+
+
+class Meter:
+    """Counts against one `Budgets`; each method raises `RefusedError` when a limit is passed."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self.budgets = budgets
+        self.opcodes_left = min(budgets.opcodes, budgets.memory // OPCODE_MEMORY)
+        self._memory = 0
+        self._created = 0
+        self._tensors = 0
+        self._visits = 0
+        self._tuple_keys = 0
+
+    def memory(self, nbytes: int) -> None:
+        """Objects beyond what an opcode leaves behind anyway."""
+        self._memory += nbytes
+        used = self._memory + self._opcodes() * OPCODE_MEMORY
+        _check(used, self.budgets.memory, "bytes of memory for its header")
+
+    def created(self, nbytes: int) -> None:
+        """A string, bytes or a long integer."""
+        self._created += nbytes
+        _check(self._created, self.budgets.created, "bytes of strings")
+        self.memory(nbytes)
+
+    def tensor(self) -> None:
+        """One more tensor, with its line in every table."""
+        self._tensors += 1
+        _check(self._tensors, self.budgets.tensors, "tensors")
+        self.memory(1000)
+
+    def visit(self) -> None:
+        """One more step of the walk that names the tensors."""
+        self._visits += 1
+        _check(self._visits, self.budgets.opcodes, "values in its containers")
+
+    def tuple_key(self) -> None:
+        """One more dictionary key that is a tuple: their hashes can be made to collide."""
+        self._tuple_keys += 1
+        _check(self._tuple_keys, self.budgets.tuple_keys, "tuples as dictionary keys")
+
+    def too_many_opcodes(self) -> RefusedError:
+        """What to raise when `opcodes_left` is used up."""
+        return over_budget(f"more than {self._opcodes()} opcodes")
+
+    def _opcodes(self) -> int:
+        budgets = self.budgets
+        return min(budgets.opcodes, budgets.memory // OPCODE_MEMORY) - self.opcodes_left
+
+
+def over_budget(what: str) -> RefusedError:
+    """The refusal of a file that is too expensive."""
+    return RefusedError(f"refused: it holds {what}", hint="raise the budget if you trust the file")
+
+
+def _check(used: int, limit: int, what: str) -> None:
+    if used > limit:
+        raise over_budget(f"more than {limit} {what}")

@@ -1,0 +1,100 @@
+"""An opened file: the header that a reader found, and its tensors read on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from normcli.errors import CheckpointError, UsageError
+from normcli.formats.spelling import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from torch import Tensor
+    from typing_extensions import Self
+
+    from normcli.formats.extents import Extent
+    from normcli.formats.source import Source
+    from normcli.records import InputFile, Opaque, Skipped, TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a reader tells of a file. The attributes mean what they mean in `Checkpoint`.
+
+    Attributes:
+        format: Its name in `READERS`.
+        tensors: Name → header line.
+        extents: Name → where its bytes lie; the same names.
+        metadata: Section → `_metadata`.
+        skipped: What is not read.
+        opaque: Foreign objects.
+        notes: About the file.
+    """
+
+    format: str
+    tensors: Mapping[str, TensorRef]
+    extents: Mapping[str, Extent]
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    opaque: tuple[Opaque, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class OpenedFile:
+    """A checkpoint in one file; the contract is `Checkpoint`."""
+
+    def __init__(self, source: Source, header: Header) -> None:
+        self.path = source.path
+        self.format = header.format
+        self.files: tuple[InputFile, ...] = (source.input_file(),)
+        self.tensors: Mapping[str, TensorRef] = header.tensors
+        self.metadata: Mapping[str, Mapping[str, Any]] = header.metadata
+        self.skipped = header.skipped
+        self.opaque = header.opaque
+        self.notes = header.notes
+        self._source = source
+        self._extents = header.extents
+        self._checked: set[int] = set()  # offsets of records whose CRC was right
+
+    def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
+        """As `Checkpoint.read`; into `out`, a uint8 buffer, where one is given."""
+        from normcli.formats.filling import read_tensor
+
+        extent = self._extents.get(name)
+        if extent is None:
+            raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
+        checked = extent.record.offset in self._checked
+        try:
+            tensor = read_tensor(self._source, extent, checked=checked, out=out)
+        except CheckpointError as error:
+            kind = type(error)
+            message = f"{quoted(name)}: {error.message}"
+            raise kind(message, hint=error.hint, where=self.path) from error
+        self._checked.add(extent.record.offset)
+        return tensor
+
+    def digest(self) -> tuple[InputFile, ...]:
+        """`files` with their sha256."""
+        return (self._source.digest(),)
+
+    def check_unchanged(self) -> None:
+        """Raise `ChangedError` if the file is not what was opened."""
+        self._source.check_unchanged()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,83 @@
+"""What kind of file the first bytes show; a suffix is never asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from normcli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from normcli.formats.source import Source
+
+_HEAD = 512  # bytes: a tar header, the longest thing that is looked at
+
+# torch's magic number as protocol 2 pickles it: what torch.save wrote before version 1.6.
+LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+# First bytes of files that people take for checkpoints → what they are, and what helps.
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (
+        b"version https://git-lfs",
+        "is a git-lfs pointer, not the file it stands for",
+        "run git lfs pull",
+    ),
+    (b"\x1f\x8b", "is compressed with gzip", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd", "unpack it first"),
+    (b"\xfd7zXZ\x00", "is compressed with xz", "unpack it first"),
+    (b"BZh", "is compressed with bzip2", "unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive", "unpack it first"),
+    (b"GGUF", "is a GGUF file, which normcli does not read", "give the checkpoint it was made of"),
+    (b"\x89HDF\r\n\x1a\n", "is an HDF5 file (Keras), which normcli does not read", ""),
+    (b"\x93NUMPY", "is a numpy array, which normcli does not read", "save it with safetensors"),
+    (b"PK\x05\x06", "is an empty zip archive", ""),
+)
+
+
+def kind_of(source: Source) -> str:
+    """The name of the reader.
+
+    Raises:
+        CheckpointError: It is not a checkpoint, with what it seems to be.
+    """
+    if source.size == 0:
+        raise CheckpointError("is empty", hint="the download or the write that made it failed")
+    head = source.read(0, min(_HEAD, source.size))
+    if head.startswith(b"PK\x03\x04"):
+        return "torch-zip"
+    if head.startswith(LEGACY_MAGIC):
+        return "torch-legacy"
+    for magic, what, hint in _OTHERS:
+        if head.startswith(magic):
+            raise CheckpointError(what, hint=hint)
+    _check_text(head)
+    _check_binary(head, source.size)
+    return "safetensors"
+
+
+def _check_text(head: bytes) -> None:
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise CheckpointError(
+            "is a web page", hint="the download link needs a login, or leads to a page about it"
+        )
+    if text.startswith((b"{", b"[")):
+        raise CheckpointError("is JSON, but not the index of a sharded checkpoint")
+
+
+def _check_binary(head: bytes, size: int) -> None:
+    if head[257:262] == b"ustar":
+        raise CheckpointError(
+            "is a tar archive", hint="unpack it; torch's old tar format is not read either"
+        )
+    if head[:1] == b"\x08" and b"\x12" in head[2:4] and head[8:9] != b"{":
+        raise CheckpointError("looks like an ONNX file, which normcli does not read")
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise CheckpointError(
+            "is a pickle that torch.save did not write",
+            hint="normcli reads safetensors files and files written by torch.save",
+        )
+    if head[8:9] != b"{":
+        raise CheckpointError(
+            f"is not a checkpoint: its {size} bytes start with {head[:8].hex(' ')}",
+            hint="normcli reads safetensors files and files written by torch.save",
+        )
