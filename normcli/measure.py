@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from normcli import linalg
 from normcli.records import Measurement, NormState, PowerIteration, StateValues
-from normcli.reparam import decode
+from normcli.reparam import decode, problem
 from normcli.selection import matcher
 from normcli.stream import ordered_map
 
@@ -194,8 +194,9 @@ def _rows(weight: Weight, axis: Axis | str, notes: list[str]) -> Axis:
 def _measure_state(
     checkpoint: Checkpoint, state: NormState, options: Options, axis: Axis | str
 ) -> Measurement:
-    if state.problem:
-        return _unmeasured(state)
+    trouble = problem(state, axis)
+    if trouble:
+        return _unmeasured(state, trouble)
     names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
     decoded = decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
     notes = list(decoded.notes)
@@ -204,7 +205,7 @@ def _measure_state(
     return _measured(state, subject, notes)
 
 
-def _unmeasured(state: NormState) -> Measurement:
+def _unmeasured(state: NormState, trouble: str) -> Measurement:
     """A state that has no effective weight that anybody could tell."""
     return Measurement(
         section=state.section,
@@ -213,7 +214,7 @@ def _unmeasured(state: NormState) -> Measurement:
         dtype=state.dtype,
         parameters=state.parameters,
         state=StateValues(state.family, state.layout),
-        notes=(state.problem, *state.notes),
+        notes=(trouble, *state.notes),
     )
 
 

@@ -42,8 +42,6 @@ def as_matrix(weight: Tensor, axis: int | None = 0) -> Tensor:
 
 def wide(panel: Tensor) -> Tensor:
     """The same numbers in float64 (complex128): exact for every dtype that normcli measures."""
-    if panel.dtype == torch.complex32:
-        panel = panel.to(torch.complex64)
     return panel.to(torch.complex128 if panel.is_complex() else torch.float64)
 
 

@@ -18,11 +18,13 @@ _NATIVE = {
 
 def arithmetic_dtype(*tensors: Tensor) -> torch.dtype:
     """The dtype that torch would compute in: the widest of all, float32 where there is no `mv`."""
-    dtype = tensors[0].dtype
+    dtype = _native(tensors[0].dtype)
     for tensor in tensors[1:]:
-        dtype = dtype if tensor.dtype == dtype else torch.promote_types(dtype, tensor.dtype)
-    if dtype == torch.complex32:
-        return torch.complex64
+        dtype = torch.promote_types(dtype, _native(tensor.dtype))
+    return dtype
+
+
+def _native(dtype: torch.dtype) -> torch.dtype:
     return dtype if dtype in _NATIVE else torch.float32
 
 

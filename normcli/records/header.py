@@ -24,10 +24,11 @@ ITEMSIZE: Mapping[str, int] = MappingProxyType(
     }
 )  # fmt: skip
 
-# Dtypes that norms are computed of. float4_e2m1fn_x2 packs two values a byte: not one of them.
+# Dtypes that norms are computed of. Not float4_e2m1fn_x2, which packs two values a byte, and not
+# complex32, which torch itself calls experimental.
 MEASURABLE = frozenset(
     name for name in ITEMSIZE if name.startswith(("float", "bfloat", "complex"))
-) - {"float4_e2m1fn_x2"}
+) - {"float4_e2m1fn_x2", "complex32"}
 
 
 def full_name(section: str, key: str) -> str:

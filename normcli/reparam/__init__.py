@@ -13,15 +13,15 @@ from normcli.reparam.layout import LAYOUTS
 from normcli.reparam.walk import weights
 
 if TYPE_CHECKING:
-    from normcli.reparam.decode import FAMILIES, Decoded, decode, effective_weight
+    from normcli.reparam.decoding import FAMILIES, Decoded, decode, effective_weight, problem
 
-__all__ = ["FAMILIES", "LAYOUTS", "Decoded", "decode", "effective_weight", "weights"]
+__all__ = ["FAMILIES", "LAYOUTS", "Decoded", "decode", "effective_weight", "problem", "weights"]
 
 
 def __getattr__(name: str) -> object:
     """Import what reads values, and torch with it, when it is first asked for."""
-    if name in {"FAMILIES", "Decoded", "decode", "effective_weight"}:
-        from normcli.reparam import decode as module
+    if name in {"FAMILIES", "Decoded", "decode", "effective_weight", "problem"}:
+        from normcli.reparam import decoding
 
-        return getattr(module, name)
+        return getattr(decoding, name)
     raise AttributeError(f"module 'normcli.reparam' has no attribute {name!r}")

@@ -6,8 +6,7 @@ names of the module's own. `parametrized.py` reads the other spelling, `parametr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Layout:
     family: str
     suffixes: Mapping[str, str]
     source: str
-    neighbours: Mapping[str, str] = MappingProxyType({})
+    neighbours: Mapping[str, str] = field(default_factory=dict)
 
 
 LAYOUTS: tuple[Layout, ...] = (

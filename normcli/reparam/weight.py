@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from normcli.linalg import arithmetic_dtype
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,7 +28,8 @@ def weight_normed(v: Tensor, g: Tensor, dim: Axis) -> Tensor:
         g: 1 at every axis but `dim`; one number for dim None.
         dim: Row axis; None is one norm over the whole tensor.
     """
-    v, g = _same_dtype(v.contiguous(), g.contiguous())
+    dtype = arithmetic_dtype(v, g)
+    v, g = v.contiguous().to(dtype), g.contiguous().to(dtype)
     if v.numel() == 0:
         return v.clone()
     g = g.reshape(_g_shape(v, dim))
@@ -52,17 +55,3 @@ def _g_shape(v: Tensor, dim: Axis) -> tuple[int, ...]:
     if dim is None:
         return ()
     return tuple(size if axis == dim else 1 for axis, size in enumerate(v.shape))
-
-
-def _same_dtype(v: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    if v.dtype != g.dtype:
-        wide = torch.promote_types(_promotable(v.dtype), _promotable(g.dtype))
-        return v.to(wide), g.to(wide)
-    dtype = _promotable(v.dtype)
-    return v.to(dtype), g.to(dtype)
-
-
-def _promotable(dtype: torch.dtype) -> torch.dtype:
-    if dtype == torch.complex32:
-        return torch.complex64
-    return dtype if dtype in _NATIVE or dtype.is_complex else torch.float32

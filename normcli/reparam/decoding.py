@@ -55,6 +55,17 @@ def decode(state: NormState, parts: Mapping[str, Tensor], axis: Axis | str = "au
     return FAMILIES[state.family](state, tensors, axis)
 
 
+def problem(state: NormState, axis: Axis | str = "auto") -> str:
+    """Why no effective weight can be told, empty where it can.
+
+    One number g of as many axes as v has is nothing that torch writes, but axis None from outside
+    says what was meant: one norm over the whole tensor.
+    """
+    if axis is None and state.family == "weight" and not state.stack:
+        return "" if state.parts["g"].parameters == 1 else state.problem
+    return state.problem
+
+
 def effective_weight(
     state: NormState, parts: Mapping[str, Tensor], axis: Axis | str = "auto"
 ) -> Tensor:
@@ -99,10 +110,10 @@ def _decode_spectral(state: NormState, tensors: Mapping[str, Tensor], axis: Axis
 
 
 def _decode_weight_norm(
-    state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str
+    state: NormState, tensors: Mapping[str, Tensor], _axis: Axis | str
 ) -> Decoded:
     g, v = tensors["g"], tensors["v"]
-    dim = axis if axis in state.axes and not isinstance(axis, str) else state.axes[0]
+    dim = state.axes[0] if state.axes else None
     wide_g = g.to(torch.float64) if not g.is_complex() else g.abs().to(torch.float64)
     numbers = wide_g.flatten()
     return Decoded(

@@ -1,0 +1,92 @@
+"""The pool: order, bounds, errors and cancelling."""
+
+import threading
+
+import pytest
+
+from normcli.stream import background, ordered_map
+
+
+def test_results_come_in_the_order_of_the_items():
+    gate = threading.Event()
+
+    def work(item):
+        if item == 0:
+            gate.wait(5)
+        else:
+            gate.set()
+        return item * item
+
+    results = ordered_map(work, range(50), workers=4, cost=lambda _: 1)
+    assert list(results) == [item * item for item in range(50)]
+
+
+@pytest.mark.parametrize(("budget", "most"), [(100, 3), (60, 2), (59, 1), (10, 1)])
+def test_bytes_in_flight_stay_within_the_budget(budget, most):
+    lock = threading.Lock()
+    running, seen = [], []
+
+    def work(item):
+        with lock:
+            running.append(item)
+            seen.append(len(running))
+        threading.Event().wait(0.002)
+        with lock:
+            running.remove(item)
+
+    list(ordered_map(work, range(30), workers=3, cost=lambda _: 30, budget=budget))
+    assert max(seen) <= most
+
+
+def test_an_error_surfaces_at_its_item_and_cancels_the_rest():
+    started = []
+
+    def work(item):
+        started.append(item)
+        if item == 3:
+            raise ValueError("three")
+        return item
+
+    results = ordered_map(work, range(10_000), workers=2, cost=lambda _: 1)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+    assert len(started) < 100
+
+
+def test_closing_the_iterator_ends_the_pool():
+    before = threading.active_count()
+    results = ordered_map(lambda item: item, range(1000), workers=2, cost=lambda _: 1)
+    assert next(results) == 0
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_no_items_give_no_results():
+    assert list(ordered_map(lambda item: item, [], workers=2, cost=lambda _: 1)) == []
+
+
+def test_background_work_gives_its_result():
+    with background(lambda _unwanted: 7) as result:
+        assert result() == 7
+
+
+def test_background_work_learns_that_nobody_waits_for_it():
+    asked = []
+
+    def work(unwanted):
+        while not unwanted():
+            threading.Event().wait(0.001)
+        asked.append(True)
+
+    with pytest.raises(KeyError), background(work):
+        raise KeyError
+    assert asked == [True]
+
+
+def test_an_error_in_the_background_surfaces_where_its_result_is_asked_for():
+    def work(_unwanted):
+        raise OSError("gone")
+
+    with background(work) as result, pytest.raises(OSError, match="gone"):
+        result()
