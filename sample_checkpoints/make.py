@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
@@ -208,6 +207,8 @@ def _sample(generator: nn.Module, count: int) -> Tensor:
 
 def make(folder: Path) -> None:
     """Train everything, write every file, and print the figures that README.md quotes."""
+    from sklearn.datasets import load_digits  # who only wants the modules need not have it
+
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     digits = load_digits()

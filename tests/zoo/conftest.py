@@ -1,0 +1,27 @@
+"""Exhibits, written and measured once a session however many sentences are said about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import modules
+import pytest
+from exhibits import Exhibit, effective_weights, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="session")
+def exhibit(tmp_path_factory) -> Callable[[modules.Case], Exhibit]:
+    folder, known = tmp_path_factory.mktemp("zoo"), {}
+
+    def show(case: modules.Case) -> Exhibit:
+        if case not in known:
+            path = folder / f"{len(known)}.pt"
+            modules.save(case, path)
+            truth = modules.truth(case, path)
+            known[case] = Exhibit(path, truth, measure(path), effective_weights(path))
+        return known[case]
+
+    return show
