@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from torch import Tensor
@@ -46,8 +46,11 @@ class Checkpoint(Protocol):
             CheckpointError: The bytes are not what the header promised (CRC, truncated, changed).
         """
 
-    def digest(self) -> tuple[InputFile, ...]:
-        """`files` with the sha256 of each, from the same descriptors; reads every byte."""
+    def digest(self, unwanted: Callable[[], bool] = ...) -> tuple[InputFile, ...]:
+        """`files` with the sha256 of each, from the same descriptors; reads every byte.
+
+        Gives up where `unwanted`, asked from time to time, says that nobody waits for the result.
+        """
 
     def check_unchanged(self) -> None:
         """Compare size, mtime and inode of every file with what they were when it was opened.

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, UsageError
+from normcli.formats.source import never
 from normcli.formats.spelling import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from torch import Tensor
@@ -76,9 +77,9 @@ class OpenedFile:
         self._checked.add(extent.record.offset)
         return tensor
 
-    def digest(self) -> tuple[InputFile, ...]:
+    def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
         """`files` with their sha256."""
-        return (self._source.digest(),)
+        return (self._source.digest(unwanted),)
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the file is not what was opened."""
