@@ -38,12 +38,13 @@ def remarks(sheet: Sheet, *, problems: bool) -> list[Remark]:
 
     Args:
         sheet: Of one checkpoint.
-        problems: Whether the words of the column `problems` are to be said here.
+        problems: Whether the words of the column `problems` are to be said here, for weights that
+            have no sentences of their own.
     """
     found = [Remark("", escaped(note), {}) for note in sheet.notes]
     for row, (name, notes) in zip(sheet.rows, sheet.remarks, strict=True):
-        words = [str(row["problems"])] if problems and row.get("problems") else []
-        sentences = "; ".join([*words, *notes])
+        words = str(row.get("problems") or "") if problems else ""
+        sentences = "; ".join(notes) or words
         if sentences:
             found.append(Remark(escaped(name), escaped(sentences), row))
     return found

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 GAP = 2  # blanks between columns
 MARGIN = 1  # blanks left and right of a table
-_NAME = 18  # a name is not shortened below this while another column can go
+_NAME = 16  # a name is not shortened below this while another column can go
 _NARROWEST = 8  # and never below this
 
 

@@ -19,7 +19,7 @@ def brief(value: float) -> str:
         return "0"
     if not _SMALLEST <= abs(value) < _LARGEST:
         return f"{value:.{_DIGITS - 1}e}"
-    exponent = math.floor(math.log10(abs(value)))
+    exponent = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
     return f"{value:.{max(_DIGITS - 1 - exponent, 0)}f}"
 
 

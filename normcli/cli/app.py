@@ -1,0 +1,65 @@
+"""The commands, and how a command line becomes a call of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from typer.main import get_command
+
+from normcli.cli import inspect, ls
+from normcli.cli.help import Command, Group
+from normcli.cli.options import Version  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+COMMANDS: Mapping[str, Callable[..., int]] = {
+    "inspect": inspect.inspect,
+    "ls": ls.ls,
+}
+EXAMPLES: Mapping[str, str] = {"inspect": inspect.EXAMPLES, "ls": ls.EXAMPLES}
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_EXAMPLES = """\
+normcli inspect model.safetensors          every weight with its norms
+normcli ls model.pt                        the header only, at once
+normcli inspect a.pt --format json | jq    for programs
+"""
+
+
+def build() -> typer.Typer:
+    """The application with every command."""
+    app = typer.Typer(
+        cls=Group,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_CONTEXT,
+    )
+    app.callback(invoke_without_command=True, epilog=_EXAMPLES)(_root)
+    for name, command in COMMANDS.items():
+        app.command(name, cls=Command, epilog=EXAMPLES[name], context_settings=_CONTEXT)(command)
+    return app
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run a command line; its exit code.
+
+    Typer's own `main` is not used: it would answer a broken pipe with 1.
+    """
+    command = get_command(build())
+    try:
+        with command.make_context("normcli", list(arguments)) as context:
+            code = command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _root(context: typer.Context, *, version: Version = False) -> None:
+    """Know, trust and change the norms inside a model checkpoint. Nothing in it is run."""
+    del version  # its callback has answered
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)

@@ -1,0 +1,185 @@
+"""Defaults from `normcli.toml` or `[tool.normcli]` in pyproject.toml, checked key by key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import typer  # noqa: TC002 - typer reads the annotations of its callbacks
+
+from normcli.cli.messages import closest
+from normcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME, SHARED = "normcli.toml", "pyproject.toml"
+
+Read: TypeAlias = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of the file.
+
+    Attributes:
+        parameter: Of the command's function that it is a default for.
+        expected: What its value has to be, in words.
+        read: The value as the command line would give it; raises ValueError for another.
+    """
+
+    parameter: str
+    expected: str
+    read: Read
+
+
+def _number(value: object) -> object:
+    return value if isinstance(value, int) and not isinstance(value, bool) else _wrong()
+
+
+def _text(value: object) -> object:
+    return value if isinstance(value, str) else _wrong()
+
+
+def _switch(value: object) -> object:
+    return value if isinstance(value, bool) else _wrong()
+
+
+def _texts(value: object) -> object:
+    fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return value if fits else _wrong()
+
+
+def _joined(value: object) -> object:
+    texts = _texts(value)
+    return ",".join(texts) if isinstance(texts, list) else _wrong()
+
+
+def _size(value: object) -> object:
+    return value if isinstance(value, str) else str(_number(value))
+
+
+def _axes(value: object) -> object:
+    if not isinstance(value, dict):
+        return _wrong()
+    return [f"{glob}={axis}" for glob, axis in value.items()]
+
+
+def _wrong() -> object:
+    raise ValueError
+
+
+KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "include": Key("include", "a list of globs", _texts),
+        "exclude": Key("exclude", "a list of globs", _texts),
+        "all": Key("everything", "true or false", _switch),
+        "metrics": Key("metrics", "a list of names", _joined),
+        "power-iterations": Key("power_iterations", "an integer", _number),
+        "seed": Key("seed", "an integer", _number),
+        "dim": Key("dims", "a table from globs to axes", _axes),
+        "jobs": Key("jobs", "an integer", _number),
+        "memory": Key("memory", "a size such as '2GB'", _size),
+        "color": Key("color", "'auto', 'always' or 'never'", _text),
+        "progress": Key("progress", "true or false", _switch),
+    }
+)
+POLICY = frozenset({"schema", "fail-on", "demand", "ignore"})  # read by the gate, not here
+
+
+def with_config(context: typer.Context, value: str | None) -> str | None:
+    """Callback of `--config`: lay the file's values below the command line; the file used."""
+    if context.resilient_parsing or context.params.get("no_config"):
+        if value is not None:
+            raise _contradiction()
+        return None
+    path = Path(value) if value is not None else find(Path.cwd())
+    if path is None:
+        return None
+    context.default_map = defaults(load(path), str(path))
+    return str(path)
+
+
+def no_config(context: typer.Context, value: bool) -> bool:
+    """Callback of `--no-config`: refuse it beside `--config`."""
+    if value and context.params.get("config"):
+        raise _contradiction()
+    return value
+
+
+def find(folder: Path) -> Path | None:
+    """The nearest file with a say, from a folder upwards to the root of its repository.
+
+    Outside of a repository only the folder itself is looked at.
+    """
+    for each in _upwards(folder):
+        if (each / NAME).is_file():
+            return each / NAME
+        if (each / SHARED).is_file() and _table(_parse(each / SHARED)) is not None:
+            return each / SHARED
+    return None
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """The keys of a file: of `[tool.normcli]` in a pyproject.toml, at the top of every other."""
+    data = _parse(path)
+    return (_table(data) or {}) if path.name == SHARED else data
+
+
+def defaults(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Parameter → value, for each key of the file; the keys of the policy are left to the gate.
+
+    Raises:
+        UsageError: A key is not known, or its value cannot be meant.
+    """
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in POLICY:
+            continue
+        key = KEYS.get(name)
+        if key is None:
+            hint = closest(name, [*KEYS, *sorted(POLICY)])
+            raise UsageError(f"no key is called {name!r}", where=where, hint=hint)
+        try:
+            found[key.parameter] = key.read(value)
+        except ValueError:
+            raise UsageError(
+                f"{name!r} is {value!r}, expected {key.expected}", where=where
+            ) from None
+    return found
+
+
+def _upwards(folder: Path) -> Iterator[Path]:
+    folders = [folder, *folder.parents]
+    roots = (n for n, each in enumerate(folders) if (each / ".git").exists())
+    yield from folders[: next(roots, 0) + 1]
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(error.strerror or "cannot be read", where=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        hint = "leave it out with --no-config"
+        raise UsageError(f"is not TOML: {error}", where=str(path), hint=hint) from error
+
+
+def _table(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    tool = data.get("tool")
+    table = tool.get("normcli") if isinstance(tool, dict) else None
+    return table if isinstance(table, dict) else None
+
+
+def _contradiction() -> UsageError:
+    return UsageError("--config and --no-config exclude each other")

@@ -1,0 +1,141 @@
+"""`normcli inspect`: every weight of some checkpoints, measured."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from normcli import __version__
+from normcli.cli import arguments, products
+from normcli.cli.messages import Voice
+from normcli.cli.options import (
+    AllowOpaque,
+    Color,
+    Columns,
+    Config,
+    Debug,
+    Dims,
+    Everything,
+    Exclude,
+    ExpectSha256,
+    Force,
+    Format,
+    Include,
+    Jobs,
+    Limit,
+    Memory,
+    Metrics,
+    NoConfig,
+    Output,
+    Paths,
+    PowerIterations,
+    Quiet,
+    Reports,
+    Seed,
+    ShowProgress,
+    Sort,
+    Verbose,
+)
+from normcli.cli.paths import each, exit_code
+from normcli.cli.progress import progress
+from normcli.render.document import Order
+from normcli.render.jsonl import measured_line
+from normcli.render.measured import REPORT, report_document
+
+if TYPE_CHECKING:
+    from normcli.cli.progress import Observe
+    from normcli.commands.inspect import Progress
+    from normcli.records import Measurement, Report
+
+EXAMPLES = """\
+normcli inspect model.safetensors
+normcli inspect gan.pt --include 'D/*' --sort spectral_norm:desc
+normcli inspect *.pt --format csv --output norms.csv
+normcli inspect model.pt --metrics frobenius,nan     no spectral norms: fast
+normcli inspect model.pt --report json=norms.json    a table here, JSON there
+"""
+
+
+def inspect(
+    paths: Paths,
+    *,
+    format_: Format = None,
+    output: Output = None,
+    force: Force = False,
+    reports: Reports = None,
+    columns: Columns = None,
+    sort: Sort = None,
+    limit: Limit = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    everything: Everything = False,
+    metrics: Metrics = None,
+    power_iterations: PowerIterations = None,
+    seed: Seed = 0,
+    dims: Dims = None,
+    jobs: Jobs = None,
+    memory: Memory = None,
+    allow_opaque: AllowOpaque = False,
+    expect_sha256: ExpectSha256 = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    color: Color = "auto",
+    show_progress: ShowProgress = True,
+    debug: Debug = False,
+    config: Config = None,
+    no_config: NoConfig = False,
+) -> int:
+    """Measure every weight: shape, norm state, ‖W‖_F, exact σ₁, power iteration, stable rank.
+
+    Nothing in a file is run.
+    """
+    del no_config  # its callback has acted
+    started = time.monotonic()
+    voice = Voice.choose(color, debug=debug, quiet=quiet, verbose=verbose)
+    voice.say(f"configuration: {config or 'none'}")
+    order = arguments.order(sort, limit, REPORT.columns)
+    chosen = arguments.columns(columns, REPORT.columns)
+    wanted = products.plan(format_, output, reports or (), force=force, inputs=paths)
+    streams = order == Order() and products.streams(wanted)
+    arguments.one_file(expect_sha256, paths)
+    axes = arguments.axes(dims or ())
+    budget = None if memory is None else arguments.size(memory)
+
+    from normcli.commands.inspect import inspect as measure
+
+    with progress(shown=show_progress and not quiet, color=voice.color) as observer:
+
+        def measured(path: str) -> "Report":
+            return measure(
+                path,
+                include=include or (),
+                exclude=exclude or (),
+                metrics=None if metrics is None else arguments.names(metrics),
+                dims=axes,
+                power_iterations=power_iterations,
+                seed=seed,
+                everything=everything,
+                jobs=jobs,
+                memory=budget,
+                allow_opaque=allow_opaque,
+                sha256=any(product.format == "json" for product in wanted),
+                expect_sha256=expect_sha256,
+                observe=_streaming(path, observer(path)) if streams else observer(path),
+            )
+
+        found = each(paths, measured, voice)
+    seconds = time.monotonic() - started
+    document = report_document(
+        found, version=__version__, order=order, chosen=chosen, seconds=seconds
+    )
+    products.write([p for p in wanted if not (streams and p.path is None)], document, color=color)
+    return exit_code(paths, found)
+
+
+def _streaming(path: str, observe: "Observe") -> Callable[["Measurement", "Progress"], None]:
+    """Write each weight as it comes, then let the bar see it."""
+
+    def write(measurement: "Measurement", done: "Progress") -> None:
+        products.put(measured_line(path, measurement))
+        observe(measurement, done)
+
+    return write

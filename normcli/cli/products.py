@@ -1,0 +1,165 @@
+"""Where the results go: standard output and files, all of them decided before anything is read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from normcli.cli.arguments import one_of
+from normcli.cli.files import append, is_same, publish, refuse
+from normcli.cli.messages import wants_color
+from normcli.errors import OutputError, UsageError
+from normcli.render import FORMATS, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TextIO
+
+    from normcli.render import Document
+
+_SUFFIXES = {
+    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".md": "markdown",
+    ".tsv": "plain", ".txt": "table",
+}  # fmt: skip
+_WIDTH = 120  # of a table that is not on a terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One output.
+
+    Attributes:
+        format: Key of `FORMATS`.
+        path: None for standard output.
+        appends: Whether it is added to a file, as to a job summary.
+        force: Whether a file that exists is replaced.
+    """
+
+    format: str
+    path: Path | None
+    appends: bool = False
+    force: bool = False
+
+
+def plan(
+    chosen: str | None,
+    output: str | None,
+    reports: Sequence[str],
+    *,
+    force: bool,
+    inputs: Sequence[str],
+) -> tuple[Product, ...]:
+    """The outputs of `--format`, `--output` and `--report`; standard output comes last.
+
+    Raises:
+        UsageError: A format is not known, or two outputs are the same.
+        OutputError: A file exists, is an input, or cannot be replaced.
+    """
+    found = [_product(each, force=force) for each in reports]
+    path = None if output in (None, "-") else Path(str(output))
+    name = _format(chosen, path)
+    found.append(Product(name, path, force=force))
+    _refuse_twins(found)
+    for product in found:
+        if product.path is not None and not product.appends:
+            refuse(product.path, force=force, inputs=inputs)
+    return tuple(sorted(found, key=lambda product: product.path is None))
+
+
+def streams(products: Iterable[Product]) -> bool:
+    """Whether weights can be written to standard output as they come."""
+    return any(product.path is None and product.format == "jsonl" for product in products)
+
+
+def write(products: Iterable[Product], document: Document, *, color: str) -> None:
+    """Every output; files first, so that a broken pipe does not keep them from being written.
+
+    Nothing is written where no checkpoint could be read.
+    """
+    if not document.sheets:
+        return
+    for product in products:
+        if product.path is None:
+            FORMATS[product.format](document, screen(color))
+            put("")
+        elif product.appends:
+            append(product.path, _writer(product, document))
+        else:
+            publish(product.path, _writer(product, document), force=product.force)
+
+
+def screen(color: str) -> Page:
+    """Standard output as it is: its width, colours and letters."""
+    out = sys.stdout
+    terminal = out.isatty()
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns if terminal else _columns()
+    return Page(out, width, wants_color(color, out, os.environ), _takes_unicode(out.encoding))
+
+
+def put(text: str) -> None:
+    """Write to standard output now, not when the program ends.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+        OutputError: It is closed or full.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.strerror or str(error), where="standard output") from error
+
+
+def _writer(product: Product, document: Document) -> Callable[[TextIO], None]:
+    return lambda out: FORMATS[product.format](document, Page(out, _WIDTH))
+
+
+def _product(text: str, *, force: bool) -> Product:
+    name, equals, place = text.partition("=")
+    if not (equals and place):
+        raise UsageError(
+            f"{text!r} is not FORMAT=PATH", where="--report", hint="write --report json=norms.json"
+        )
+    one_of(name, FORMATS, what="format", where="--report")
+    if place == "-":
+        return Product(name, None)
+    path, summary = Path(place), os.environ.get("GITHUB_STEP_SUMMARY")
+    appends = name == "markdown" and bool(summary) and is_same(path, Path(str(summary)))
+    return Product(name, path, appends, force)
+
+
+def _format(chosen: str | None, path: Path | None) -> str:
+    if chosen is not None:
+        return one_of(chosen, FORMATS, what="format", where="--format")
+    if path is not None:
+        return _SUFFIXES.get(path.suffix.lower(), "plain")
+    return "table" if sys.stdout.isatty() else "plain"
+
+
+def _refuse_twins(products: Sequence[Product]) -> None:
+    places = [None if p.path is None else Path(os.path.realpath(p.path)) for p in products]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            name = "standard output" if place is None else str(products[number].path)
+            raise UsageError(
+                "is named for two outputs", where=name, hint="give each a place of its own"
+            )
+
+
+def _columns() -> int:
+    value = os.environ.get("COLUMNS", "")
+    return int(value) if value.isdigit() and int(value) > 0 else _WIDTH
+
+
+def _takes_unicode(encoding: str) -> bool:
+    try:
+        "σ₁‖×·…─−".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
