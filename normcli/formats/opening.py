@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normcli.errors import NormcliError, RefusedError
+from normcli.errors import CheckpointError, NormcliError, RefusedError
 from normcli.formats.budgets import Budgets
+from normcli.formats.folder import file_in, index_of
 from normcli.formats.opened import OpenedFile
 from normcli.formats.safetensors_file import read_safetensors
+from normcli.formats.sharded import SHARD_NAME, open_shards
 from normcli.formats.sniff import kind_of
 from normcli.formats.source import Source
 from normcli.formats.spelling import quoted, several
+from normcli.formats.torch_legacy import read_torch_legacy
 from normcli.formats.torch_zip import read_torch_zip
 
 if TYPE_CHECKING:
@@ -20,12 +24,6 @@ if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
     from normcli.formats.opened import Header
     from normcli.records import Opaque
-
-READERS: dict[str, Callable[[Source, Budgets], Header]] = {
-    "safetensors": read_safetensors,
-    "torch-zip": read_torch_zip,
-    "torchscript": read_torch_zip,
-}
 
 
 def open_checkpoint(
@@ -37,7 +35,8 @@ def open_checkpoint(
     imported before the first tensor is read.
 
     Args:
-        path: A file; a folder that holds one checkpoint; an index of shards, or one of the shards.
+        path: A file; a folder that holds one checkpoint; an index of shards, or one of the shards,
+            which opens all of them.
         allow_opaque: Open a file that holds foreign objects; they are listed in `opaque`.
         budget_scale: Raises (or lowers) every limit of `budgets.Budgets`.
 
@@ -48,22 +47,64 @@ def open_checkpoint(
     name = os.fspath(path)
     budgets = Budgets().scaled(budget_scale)
     try:
-        checkpoint = _open_file(name, budgets)
+        checkpoint = _open(name, budgets)
         if not allow_opaque:
             _check_opaque(checkpoint)
     except NormcliError as error:
         error.where = error.where or name
         raise
+    checkpoint.path = name
     return checkpoint
 
 
-def _open_file(path: str, budgets: Budgets) -> Checkpoint:
+def _open(name: str, budgets: Budgets) -> Checkpoint:
+    path, notes = _resolved(Path(name), budgets)
+    checkpoint = _open_any(name if path == Path(name) else str(path), budgets)
+    checkpoint.notes = (*notes, *checkpoint.notes)
+    return checkpoint
+
+
+def _resolved(path: Path, budgets: Budgets) -> tuple[Path, list[str]]:
+    """The file that stands for what was given, and what to tell about it."""
+    if "\0" in str(path):
+        raise CheckpointError("is not a path: it holds a NUL character")
+    if path.is_dir():
+        file = file_in(path)
+        return file, [f"read {file.name} of the folder"]
+    if not SHARD_NAME.search(path.name) or not path.exists():
+        return path, []
+    index = index_of(path, budgets)
+    if index is None:
+        return path, ["is named like one shard of several, but no index beside it names it"]
+    return index, [f"read all shards of {index.name}"]
+
+
+def _open_any(path: str, budgets: Budgets) -> Checkpoint:
     source = Source(path)
     try:
-        return OpenedFile(source, READERS[kind_of(source)](source, budgets))
-    except BaseException:
+        return READERS[kind_of(source)](source, budgets)
+    except BaseException as error:
         source.close()
+        if isinstance(error, NormcliError):
+            error.where = error.where or path
         raise
+
+
+def _open_shard(path: str, budgets: Budgets) -> OpenedFile:
+    """One of several files: it cannot be an index in turn."""
+    checkpoint = _open_any(path, budgets)
+    if not isinstance(checkpoint, OpenedFile):
+        checkpoint.close()
+        raise CheckpointError("is an index, expected a shard", where=path)
+    return checkpoint
+
+
+def _one_file(read: Callable[[Source, Budgets], Header]) -> Callable[[Source, Budgets], Checkpoint]:
+    return lambda source, budgets: OpenedFile(source, read(source, budgets))
+
+
+def _shards(source: Source, budgets: Budgets) -> Checkpoint:
+    return open_shards(source, budgets, _open_shard)
 
 
 def _check_opaque(checkpoint: Checkpoint) -> None:
@@ -79,3 +120,15 @@ def _check_opaque(checkpoint: Checkpoint) -> None:
 def _described(opaque: Opaque) -> str:
     place = f", at {quoted(opaque.place)[1:-1]}" if opaque.place else ""
     return f"{quoted(opaque.what)[1:-1]} ({opaque.count}{place})"
+
+
+# Name of the format → how an open file becomes a checkpoint. What the first bytes show decides
+# which one is asked (`sniff.py`); TorchScript and the kind of shards are told apart further in.
+READERS: dict[str, Callable[[Source, Budgets], Checkpoint]] = {
+    "safetensors": _one_file(read_safetensors),
+    "torch-zip": _one_file(read_torch_zip),
+    "torchscript": _one_file(read_torch_zip),
+    "torch-legacy": _one_file(read_torch_legacy),
+    "sharded-safetensors": _shards,
+    "sharded-torch": _shards,
+}

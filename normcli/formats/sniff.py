@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _HEAD = 512  # bytes: a tar header, the longest thing that is looked at
 
+# The reader of an index; what its shards are is seen when they are opened.
+INDEX = "sharded-safetensors"
+
 # torch's magic number as protocol 2 pickles it: what torch.save wrote before version 1.6.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
@@ -49,35 +52,27 @@ def kind_of(source: Source) -> str:
     for magic, what, hint in _OTHERS:
         if head.startswith(magic):
             raise CheckpointError(what, hint=hint)
-    _check_text(head)
-    _check_binary(head, source.size)
-    return "safetensors"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head.lstrip().startswith((b"{", b"[")):
+        return INDEX
+    raise _not_a_checkpoint(head, source.size)
 
 
-def _check_text(head: bytes) -> None:
+def _not_a_checkpoint(head: bytes, size: int) -> CheckpointError:
     text = head.lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        raise CheckpointError(
-            "is a web page", hint="the download link needs a login, or leads to a page about it"
+        return CheckpointError(
+            "is a web page, not a checkpoint", hint="does the link need a login?"
         )
-    if text.startswith((b"{", b"[")):
-        raise CheckpointError("is JSON, but not the index of a sharded checkpoint")
-
-
-def _check_binary(head: bytes, size: int) -> None:
     if head[257:262] == b"ustar":
-        raise CheckpointError(
-            "is a tar archive", hint="unpack it; torch's old tar format is not read either"
-        )
-    if head[:1] == b"\x08" and b"\x12" in head[2:4] and head[8:9] != b"{":
-        raise CheckpointError("looks like an ONNX file, which normcli does not read")
+        hint = "unpack it; torch's tar format of before version 0.2 is not read either"
+        return CheckpointError("is a tar archive", hint=hint)
+    if head[:1] == b"\x08" and head[2:3] == b"\x12":  # ir_version, then the producer's name
+        return CheckpointError("looks like an ONNX file, which normcli does not read")
+    what = f"is not a checkpoint: its {size} bytes start with {head[:8].hex(' ')}"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise CheckpointError(
-            "is a pickle that torch.save did not write",
-            hint="normcli reads safetensors files and files written by torch.save",
-        )
-    if head[8:9] != b"{":
-        raise CheckpointError(
-            f"is not a checkpoint: its {size} bytes start with {head[:8].hex(' ')}",
-            hint="normcli reads safetensors files and files written by torch.save",
-        )
+        what = "is a pickle that torch.save did not write"
+    return CheckpointError(
+        what, hint="normcli reads safetensors files and files written by torch.save"
+    )

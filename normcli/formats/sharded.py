@@ -1,0 +1,194 @@
+"""A checkpoint in several files with an index, as Hugging Face writes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normcli.errors import CheckpointError, RefusedError, UsageError
+from normcli.formats.shard_index import read_index
+from normcli.formats.source import never
+from normcli.formats.spelling import quoted, several
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from torch import Tensor
+    from typing_extensions import Self
+
+    from normcli.formats.budgets import Budgets
+    from normcli.formats.opened import OpenedFile
+    from normcli.formats.shard_index import ShardIndex
+    from normcli.formats.source import Source
+    from normcli.records import InputFile, Opaque, TensorRef
+
+_FORMATS = {
+    "safetensors": "sharded-safetensors",
+    "torch-zip": "sharded-torch",
+    "torch-legacy": "sharded-torch",
+}
+SHARD_NAME = re.compile(r"-\d+-of-(\d+)\.")
+
+
+def open_shards(
+    source: Source, budgets: Budgets, open_file: Callable[[str, Budgets], OpenedFile]
+) -> OpenedShards:
+    """Open every shard that an index names, and hold the two against each other.
+
+    Args:
+        source: The index.
+        budgets: Most shards; and the limits of each shard.
+        open_file: Opens one shard.
+
+    Raises:
+        CheckpointError: A shard is missing or of another format; a tensor in the wrong shard, in
+            two, or in none.
+    """
+    index = read_index(source, budgets)
+    names = sorted(set(index.weight_map.values()))
+    if len(names) > budgets.shards:
+        raise RefusedError(f"names {len(names)} shards, the limit is {budgets.shards}")
+    folder = Path(source.path).parent
+    _check_folder(folder, names)
+    shards: dict[str, OpenedFile] = {}
+    try:
+        for name in names:
+            shards[name] = open_file(str(folder / name), budgets)
+        _check_agreement(index, shards)
+        return OpenedShards(source, index, shards)
+    except BaseException:
+        for shard in shards.values():
+            shard.close()
+        raise
+
+
+class OpenedShards:
+    """A checkpoint in several files; the contract is `Checkpoint`."""
+
+    def __init__(self, source: Source, index: ShardIndex, shards: Mapping[str, OpenedFile]) -> None:
+        self.path = source.path
+        self.format = _format(shards)
+        self.files: tuple[InputFile, ...] = tuple(
+            file for shard in shards.values() for file in shard.files
+        )
+        self.tensors: Mapping[str, TensorRef] = {
+            name: _placed(shards[shard].tensors[name], shard)
+            for name, shard in index.weight_map.items()
+            if name in shards[shard].tensors
+        }
+        self.metadata: Mapping[str, Mapping[str, Any]] = _merged_metadata(shards)
+        self.skipped = tuple(each for shard in shards.values() for each in shard.skipped)
+        self.opaque = _merged_opaque(shards)
+        self.notes: tuple[str, ...] = (*_notes(index, self.tensors), *_shard_notes(shards))
+        self._source = source
+        self._shards = shards
+        self._map = index.weight_map
+
+    def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
+        """As `Checkpoint.read`; into `out`, a uint8 buffer, where one is given."""
+        if name not in self.tensors:
+            raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
+        return self._shards[self._map[name]].read(name, out=out)
+
+    def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
+        """`files` with their sha256, unless `unwanted` says that nobody waits for it."""
+        return tuple(file for shard in self._shards.values() for file in shard.digest(unwanted))
+
+    def check_unchanged(self) -> None:
+        """Raise `ChangedError` if the index or a shard is not what was opened."""
+        self._source.check_unchanged()
+        for shard in self._shards.values():
+            shard.check_unchanged()
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._source.close()
+        for shard in self._shards.values():
+            shard.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_folder(folder: Path, names: list[str]) -> None:
+    """No shard of the same set lies beside the index without being in it."""
+    patterns = {re.sub(r"-\d+-of-", "-*-of-", name, count=1) for name in names}
+    for pattern in patterns:
+        if "-*-of-" not in pattern:
+            continue
+        start, _, end = pattern.partition("*")
+        for path in folder.iterdir():
+            middle = path.name[len(start) : len(path.name) - len(end)]
+            fits = path.name.startswith(start) and path.name.endswith(end) and middle.isdigit()
+            if fits and path.name not in names:
+                raise CheckpointError(f"does not name the shard {quoted(path.name)} beside it")
+
+
+def _check_agreement(index: ShardIndex, shards: Mapping[str, OpenedFile]) -> None:
+    for shard, opened in shards.items():
+        held = {*opened.tensors, *(each.name for each in opened.skipped)}
+        expected = {name for name, place in index.weight_map.items() if place == shard}
+        missing = sorted(expected - held)
+        if missing:
+            raise CheckpointError(
+                f"says that {several(map(quoted, missing), most=3)} is in {quoted(shard)}, "
+                "which lacks it"
+            )
+        for name in sorted(held - expected):
+            place = index.weight_map.get(name)
+            said = "nowhere" if place is None else f"in {quoted(place)}"
+            raise CheckpointError(f"says that {quoted(name)} is {said}, {quoted(shard)} holds it")
+
+
+def _format(shards: Mapping[str, OpenedFile]) -> str:
+    formats = {name: _FORMATS.get(shard.format) for name, shard in shards.items()}
+    kinds = set(formats.values())
+    if len(kinds) != 1 or None in kinds:
+        listed = several(f"{quoted(name)} {shard.format}" for name, shard in shards.items())
+        raise CheckpointError(f"names shards of different formats: {listed}")
+    return str(kinds.pop())
+
+
+def _placed(ref: TensorRef, shard: str) -> TensorRef:
+    """The line with its storage told apart from another shard's."""
+    return replace(ref, storage=f"{shard}/{ref.storage}") if ref.storage else ref
+
+
+def _merged_metadata(shards: Mapping[str, OpenedFile]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for shard in shards.values():
+        for section, entries in shard.metadata.items():
+            merged.setdefault(section, {}).update(entries)
+    return merged
+
+
+def _merged_opaque(shards: Mapping[str, OpenedFile]) -> tuple[Opaque, ...]:
+    merged: dict[str, Opaque] = {}
+    for shard in shards.values():
+        for each in shard.opaque:
+            before = merged.get(each.what)
+            count = each.count + (before.count if before else 0)
+            merged[each.what] = replace(before or each, count=count)
+    return tuple(merged.values())
+
+
+def _notes(index: ShardIndex, tensors: Mapping[str, TensorRef]) -> list[str]:
+    total = sum(ref.nbytes for ref in tensors.values())
+    if index.total_size is None or index.total_size == total:
+        return []
+    return [f"the index claims {index.total_size} bytes of tensors, the shards hold {total}"]
+
+
+def _shard_notes(shards: Mapping[str, OpenedFile]) -> list[str]:
+    return [f"{name}: {note}" for name, shard in shards.items() for note in shard.notes]
