@@ -253,3 +253,15 @@ def test_what_is_no_number_of_a_weight_is_skipped_with_a_reason(tensor, tmp_path
     assert [each.name for each in report.measurements] == ["weight"]
     (skipped,) = [each for each in report.skipped if each.name == "other"]
     assert skipped.reason
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_header_length_that_looks_like_a_pickle_is_still_safetensors(protocol, tmp_path):
+    path = tmp_path / "x.safetensors"
+    start = bytes([0x80, protocol])  # how pickles begin, and lengths of 128 + 256 · protocol
+    for padding in range(2000):
+        save_file({"weight": torch.eye(3)}, path, metadata={"padding": "x" * padding})
+        if path.read_bytes().startswith(start):
+            break
+    assert path.read_bytes()[2:8] == bytes(6)
+    assert set(measure(path)) == {"weight"}
