@@ -58,7 +58,8 @@ def _subjects(parameters: Sequence[object]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _row(option: TyperOption) -> tuple[str, str]:
-    names = ", ".join(name for name in (*option.opts, *option.secondary_opts) if name.strip())
+    spelled = {name for name in (*option.opts, *option.secondary_opts) if name.startswith("-")}
+    names = ", ".join(sorted(spelled, key=len))
     notes = [f"[env: {option.envvar}]"] if option.envvar else []
     return (
         names if option.is_flag else f"{names} {option.metavar}",

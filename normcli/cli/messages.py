@@ -120,12 +120,25 @@ def usage_error(error: typer.TyperException) -> UsageError:
     """Typer's complaint about an argument in our words, with the command whose help tells more."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "normcli"
-    message, hint = error.format_message(), f"try '{command} --help'"
+    hint = f"try '{command} --help'"
     option, near = getattr(error, "option_name", None), getattr(error, "possibilities", None)
     if near and option:
-        message, hint = f"no such option: {option}", f"did you mean {near[0]!r}? See '{command} -h'"
+        return UsageError(
+            f"no such option: {option}", hint=f"did you mean {near[0]!r}? See '{command} --help'"
+        )
+    where = _option(error)
+    message = error.message.removeprefix("Input ") if where else error.format_message()
     message = message.rstrip(".")
-    return UsageError(message[:1].lower() + message[1:], hint=hint)
+    return UsageError(message[:1].lower() + message[1:], hint=hint, where=where)
+
+
+def _option(error: typer.TyperException) -> str:
+    """The option that a value was given to, and its variable; empty where it is another matter."""
+    parameter = getattr(error, "param", None) if error.message else None
+    names = [*getattr(parameter, "opts", ()), *getattr(parameter, "secondary_opts", ())]
+    spelled = max((name for name in names if name.startswith("--")), key=len, default="")
+    variable = getattr(parameter, "envvar", None)
+    return f"{spelled} (or {variable})" if spelled and variable else spelled
 
 
 def _internal(error: Exception, *, debug: bool) -> NormcliError:

@@ -45,7 +45,8 @@ def run(arguments: Sequence[str]) -> int:
     _open_standard_streams()
     try:
         code = _invoked(arguments)
-        sys.stdout.flush()
+        if code == DONE:
+            sys.stdout.flush()
     except BrokenPipeError:
         code = BROKEN_PIPE
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -113,7 +114,8 @@ def put(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(error.strerror or str(error), where="standard output") from error
+        reason = "is closed" if error.errno == errno.EBADF else error.strerror or str(error)
+        raise OutputError(reason, where="standard output") from error
 
 
 def _writer(product: Product, document: Document) -> Callable[[TextIO], None]:

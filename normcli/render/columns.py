@@ -42,9 +42,9 @@ class Column:
         return "" if value is None else self.show(value)
 
 
-def words(name: str, heading: str, rank: int = 9, *, tone: Tone = "") -> Column:
-    """A column of text; `tone` is that of any text in it."""
-    return Column(name, heading, _words, lambda value: tone if value else "", rank=rank)
+def words(name: str, heading: str, rank: int = 9) -> Column:
+    """A column of text."""
+    return Column(name, heading, _words, _calm, rank=rank)
 
 
 def shape(name: str, heading: str, rank: int = 9) -> Column:

@@ -50,24 +50,31 @@ def remarks(sheet: Sheet, *, problems: bool) -> list[Remark]:
     return found
 
 
-def footer(sheet: Sheet) -> list[str]:
-    """How many weights of which kind there are, and what was skipped and why."""
-    lines = [" · ".join([_weights(sheet), _parameters(sheet)])]
+def footer(document: Document, sheet: Sheet) -> list[str]:
+    """How many weights of which kind there are, the time, and what was skipped and why."""
+    alone = len(document.sheets) == 1
+    parts = [_weights(sheet), _parameters(sheet.parameters), *(_time(document) if alone else [])]
+    lines = [" · ".join(parts)]
     if sheet.skipped:
         lines.append(_skipped(sheet))
     return lines
 
 
 def closing(document: Document) -> str:
-    """Totals of several checkpoints, and the time; empty where there is nothing to add."""
-    parts = []
-    if len(document.sheets) > 1:
-        parts.append(numbers.counted(len(document.sheets), "checkpoint"))
-        parts.append(numbers.counted(sum(sheet.total for sheet in document.sheets), "weight"))
-        parts.append(_count_parameters(sum(sheet.parameters for sheet in document.sheets)))
-    if document.seconds is not None:
-        parts.append(numbers.seconds(document.seconds))
+    """Totals of several checkpoints, and the time; empty where there is one."""
+    if len(document.sheets) == 1:
+        return ""
+    parts = [
+        numbers.counted(len(document.sheets), "checkpoint"),
+        numbers.counted(sum(sheet.total for sheet in document.sheets), "weight"),
+        _parameters(sum(sheet.parameters for sheet in document.sheets)),
+        *_time(document),
+    ]
     return " · ".join(parts)
+
+
+def _time(document: Document) -> list[str]:
+    return [] if document.seconds is None else [numbers.seconds(document.seconds)]
 
 
 def _weights(sheet: Sheet) -> str:
@@ -81,11 +88,7 @@ def _weights(sheet: Sheet) -> str:
     return f"{counted} ({', '.join(kinds)})" if kinds else counted
 
 
-def _parameters(sheet: Sheet) -> str:
-    return _count_parameters(sheet.parameters)
-
-
-def _count_parameters(number: int) -> str:
+def _parameters(number: int) -> str:
     if number < 1_000_000:
         return numbers.counted(number, "parameter")
     value, unit = (number / 1e6, "M") if number < 1_000_000_000 else (number / 1e9, "G")

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 GAP = 2  # blanks between columns
 MARGIN = 1  # blanks left and right of a table
-_NAME = 16  # a name is not shortened below this while another column can go
+_ESSENTIAL = 5  # columns up to this rank stay on 80 columns
+_NAME = 28  # a name is not shortened below this while a column beyond that rank can go
+_SHORT = 16  # nor below this while any column can go
 _NARROWEST = 8  # and never below this
 
 
@@ -58,12 +60,13 @@ def fit(columns: Sequence[Laid], width: int, *, droppable: bool) -> list[Laid]:
         droppable: Whether the least important ones may go.
     """
     kept = [each for each in columns if not (droppable and _empty(each))]
-    while droppable and _needed(kept) > width:
+    while droppable:
         last = max(kept, key=lambda each: each.column.rank)
-        if last.column.rank == 0:
+        least = _NAME if last.column.rank > _ESSENTIAL else _SHORT
+        if last.column.rank == 0 or _needed(kept, least) <= width:
             break
         kept.remove(last)
-    room = width - _needed(kept) + sum(_least(each) for each in kept if _is_name(each))
+    room = width - _needed(kept, 0)
     return [_narrowed(each, room) if _is_name(each) else each for each in kept]
 
 
@@ -93,13 +96,10 @@ def _empty(each: Laid) -> bool:
     return not _is_name(each) and not any(each.cells)
 
 
-def _least(each: Laid) -> int:
-    return min(each.width, _NAME) if _is_name(each) else each.width
-
-
-def _needed(columns: Sequence[Laid]) -> int:
-    gaps = GAP * (len(columns) - 1)
-    return sum(map(_least, columns)) + gaps + 2 * MARGIN
+def _needed(columns: Sequence[Laid], least: int) -> int:
+    """Terminal cells of some columns when the name is cut to `least`."""
+    widths = [min(each.width, least) if _is_name(each) else each.width for each in columns]
+    return sum(widths) + GAP * (len(columns) - 1) + 2 * MARGIN
 
 
 def _narrowed(each: Laid, room: int) -> Laid:

@@ -31,7 +31,7 @@ def _section(document: Document, sheet: Sheet) -> list[str]:
         about = f"{_code(remark.name)}: " if remark.name else ""
         lines.append(f"- {about}{_quoted(remark.sentences)}")
     lines += [""] if lines[-1] else []
-    for line in footer(sheet):
+    for line in footer(document, sheet):
         lines += [_quoted(line), ""]
     return lines
 

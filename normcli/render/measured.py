@@ -49,8 +49,8 @@ _COLUMNS = (
     tally("power_iteration_iterations", "steps"),
     words("power_iteration_start", "start"),
     share("power_iteration_relative_error", "error", 6, limit=STALE),
-    number("stable_rank", "stable rank", 8),
-    words("problems", "problems", 7, tone="warn"),
+    number("stable_rank", "stable rank", 7),
+    words("problems", "problems", 8),
     words("notes", "notes"),
 )
 _DERIVED = frozenset({"state", "problems"})  # words for people, made of other columns

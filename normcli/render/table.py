@@ -65,7 +65,7 @@ def _draw(console: Console, document: Document, sheet: Sheet, page: Page) -> Non
     console.print()
     said = any(each.column.name == "problems" for each in columns)
     _remarks(console, page, remarks(sheet, problems=not said))
-    for text in footer(sheet):
+    for text in footer(document, sheet):
         _say(console, page, ("dim", text))
 
 
@@ -118,7 +118,9 @@ def _shortened(text: str, width: int, page: Page) -> str:
 
 def _style(each: Laid, row: Row) -> str:
     name, value = each.column.name, row.get(each.column.name)
-    tone = _worst(row) if name == "name" else "" if value is None else each.column.tone(value)
+    if name in ("name", "problems"):
+        return _STYLES[_worst(row)]
+    tone = "" if value is None else each.column.tone(value)
     return _STYLES[tone] or _CALM.get(name, "")
 
 
