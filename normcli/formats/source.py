@@ -63,7 +63,7 @@ class Source:
             count = self._read_once(target[done:], offset + done)
             if count == 0:
                 raise CheckpointError(
-                    f"ends at byte {offset + done}, expected {len(target) - done} more",
+                    f"ends at or before byte {offset + done}, expected {len(target) - done} more",
                     hint="the file is truncated, or it was cut while it was read",
                     where=self.path,
                 )
