@@ -106,11 +106,16 @@ def _sheet(listing: Listing, order: Order) -> Sheet:
         total=len(weights),
         parameters=sum(weight.parameters for weight in weights),
         families=Counter(w.family if isinstance(w, NormState) else "" for w in weights),
-        remarks=tuple((weight.name, remarks(weight)) for weight in kept),
+        remarks=tuple((weight.name, _sentences(weight, tied)) for weight in kept),
         skipped=listing.skipped,
         notes=listing.notes,
         source=Listed(replace(listing, weights=kept, notes=notes), tied),
     )
+
+
+def _sentences(weight: Weight, tied: Mapping[str, str]) -> tuple[str, ...]:
+    owner = tied.get(weight.name)
+    return (f"tied to {owner!r}", *remarks(weight)) if owner else remarks(weight)
 
 
 def _tied(weights: tuple[Weight, ...]) -> dict[str, str]:
