@@ -15,9 +15,9 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from processes import interleaved, normcli
+from processes import interleaved, normcli, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,13 @@ BUFFER = 16 * 1024 * 1024  # bytes of one pread
 PANEL = 128 * 1024  # entries converted to float64 at a time
 
 
-def write_checkpoint(folder: Path, *, size: float, shards: int, dtype: str) -> int:
-    """Write shards of `size` bytes together, and their index; gives bytes of the largest tensor."""
+def write_checkpoint(folder: Path, *, size: float, shards: int, dtype: str) -> None:
+    """Write shards of `size` bytes together, and their index."""
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
     weight_map: dict[str, str] = {}
-    largest = 0
     for shard in range(1, shards + 1):
         name = f"model-{shard:05d}-of-{shards:05d}.safetensors"
         tensors: dict[str, Tensor] = {}
@@ -49,12 +48,20 @@ def write_checkpoint(folder: Path, *, size: float, shards: int, dtype: str) -> i
             weight = torch.randn(shape).to(getattr(torch, dtype))
             tensors[f"layers.{shard}.{len(tensors)}.weight"] = weight
             total += weight.nbytes
-            largest = max(largest, weight.nbytes)
         save_file(tensors, folder / name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, name)
     index = {"metadata": {}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return largest
+
+
+def headers(folder: Path) -> Iterator[tuple[Path, int, dict[str, dict[str, Any]]]]:
+    """Each shard with where its data begins and its header."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        yield path, 8 + length, header
 
 
 def by_pread(folder: Path) -> Iterator[float]:
@@ -62,20 +69,18 @@ def by_pread(folder: Path) -> Iterator[float]:
     import numpy as np
     import torch
 
+    torch.set_num_threads(1)  # panels are too small to be worth a second one
+    dtypes = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
     buffer = np.empty(BUFFER, dtype=np.uint8)
-    for path in sorted(folder.glob("*.safetensors")):
+    for path, start, header in headers(folder):
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-            header.pop("__metadata__", None)
             for entry in header.values():
-                dtype = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
                 first, last = entry["data_offsets"]
                 total = 0.0
                 for offset in range(first, last, BUFFER):
                     count = min(BUFFER, last - offset)
-                    os.preadv(file.fileno(), [memoryview(buffer)[:count]], 8 + length + offset)
-                    entries = torch.from_numpy(buffer[:count]).view(dtype[entry["dtype"]])
+                    os.preadv(file.fileno(), [memoryview(buffer)[:count]], start + offset)
+                    entries = torch.from_numpy(buffer[:count]).view(dtypes[entry["dtype"]])
                     for panel in entries.split(PANEL):
                         wide = panel.double()
                         total += torch.dot(wide, wide).item()
@@ -97,10 +102,14 @@ LOOPS = {"pread": by_pread, "safe_open": by_safe_open}
 
 
 def compare(options: argparse.Namespace, folder: Path) -> int:
-    """Write, run, print; gives the exit code."""
-    largest = write_checkpoint(
-        folder, size=options.size * 1e9, shards=options.shards, dtype=options.dtype
-    )
+    """Write, run, print; gives the exit code.
+
+    The writer is a process of its own: what starts the others must stay small, because the peak
+    of a process counts what it was forked from.
+    """
+    run([sys.executable, __file__, *sys.argv[1:], "--write", str(folder)])
+    offsets = [e["data_offsets"] for *_, header in headers(folder) for e in header.values()]
+    largest = max(last - first for first, last in offsets)
     inspect = ("inspect", "--metrics", "frobenius", "--format", "jsonl", str(folder))
     commands = {"normcli inspect": normcli(*inspect, *options.with_option)}
     for name in LOOPS:
@@ -132,7 +141,12 @@ def main() -> int:
         "--with-option", action="append", default=[], help="a further option of normcli inspect"
     )
     parser.add_argument("--loop", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.write:
+        size = options.size * 1e9
+        write_checkpoint(Path(options.write), size=size, shards=options.shards, dtype=options.dtype)
+        return 0
     if options.loop:
         for norm in LOOPS[options.loop[0]](Path(options.loop[1])):
             print(norm)
