@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer  # noqa: TC002 - typer reads the annotations of its callbacks
 
-from normcli.cli.messages import closest
+from normcli.cli.messages import COLORS, closest
 from normcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,12 +37,16 @@ class Key:
     read: Read
 
 
-def _number(value: object) -> object:
-    return value if isinstance(value, int) and not isinstance(value, bool) else _wrong()
+def _from(least: int) -> Read:
+    def number(value: object) -> object:
+        fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return value if fits else _wrong()
+
+    return number
 
 
-def _text(value: object) -> object:
-    return value if isinstance(value, str) else _wrong()
+def _color(value: object) -> object:
+    return value if value in COLORS else _wrong()
 
 
 def _switch(value: object) -> object:
@@ -60,7 +64,7 @@ def _joined(value: object) -> object:
 
 
 def _size(value: object) -> object:
-    return value if isinstance(value, str) else str(_number(value))
+    return value if isinstance(value, str) else str(_from(1)(value))
 
 
 def _axes(value: object) -> object:
@@ -79,35 +83,30 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "exclude": Key("exclude", "a list of globs", _texts),
         "all": Key("everything", "true or false", _switch),
         "metrics": Key("metrics", "a list of names", _joined),
-        "power-iterations": Key("power_iterations", "an integer", _number),
-        "seed": Key("seed", "an integer", _number),
+        "power-iterations": Key("power_iterations", "an integer from 1 on", _from(1)),
+        "seed": Key("seed", "an integer from 0 on", _from(0)),
         "dim": Key("dims", "a table from globs to axes", _axes),
-        "jobs": Key("jobs", "an integer", _number),
+        "jobs": Key("jobs", "an integer from 1 on", _from(1)),
         "memory": Key("memory", "a size such as '2GB'", _size),
-        "color": Key("color", "'auto', 'always' or 'never'", _text),
-        "progress": Key("progress", "true or false", _switch),
+        "color": Key("color", "'auto', 'always' or 'never'", _color),
+        "progress": Key("show_progress", "true or false", _switch),
     }
 )
 POLICY = frozenset({"schema", "fail-on", "demand", "ignore"})  # read by the gate, not here
 
 
 def with_config(context: typer.Context, value: str | None) -> str | None:
-    """Callback of `--config`: lay the file's values below the command line; the file used."""
-    if context.resilient_parsing or context.params.get("no_config"):
-        if value is not None:
-            raise _contradiction()
-        return None
-    path = Path(value) if value is not None else find(Path.cwd())
-    if path is None:
-        return None
-    context.default_map = defaults(load(path), str(path))
-    return str(path)
+    """Callback of `--config`: the file that is used."""
+    if "no_config" in context.params:
+        return _settled(context, value, without=context.params["no_config"])
+    return value
 
 
 def no_config(context: typer.Context, value: bool) -> bool:
-    """Callback of `--no-config`: refuse it beside `--config`."""
-    if value and context.params.get("config"):
-        raise _contradiction()
+    """Callback of `--no-config`."""
+    if "config" in context.params:
+        named = context.params["config"]
+        context.params["config"] = _settled(context, named, without=value)
     return value
 
 
@@ -181,5 +180,12 @@ def _table(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-def _contradiction() -> UsageError:
-    return UsageError("--config and --no-config exclude each other")
+def _settled(context: typer.Context, named: str | None, *, without: bool) -> str | None:
+    """Lay the file's values below the command line, once both options are known; the file."""
+    if without and named is not None:
+        raise UsageError("--config and --no-config exclude each other")
+    path = Path(named) if named is not None else None if without else find(Path.cwd())
+    if path is None:
+        return None
+    context.default_map = defaults(load(path), str(path))
+    return str(path)

@@ -15,12 +15,16 @@ from normcli.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# What a report never replaces, --force or not: it may be a shard of an input.
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".index.json")
+
 
 def refuse(path: Path, *, force: bool, inputs: Iterable[str]) -> None:
     """Say no before anything is computed.
 
     Raises:
-        OutputError: The file is an input, exists without `force`, or is not a plain file.
+        OutputError: The file is an input, named like a checkpoint, not a plain file, or exists
+            without `force`.
     """
     where = str(path)
     if any(is_same(path, Path(each)) for each in inputs):
@@ -33,6 +37,8 @@ def refuse(path: Path, *, force: bool, inputs: Iterable[str]) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)) or path.is_dir():
         hint = "-o - is standard output"
         raise OutputError("exists and is not a plain file", where=where, hint=hint)
+    if path.name.lower().endswith(CHECKPOINTS):
+        raise OutputError("exists and is named like a checkpoint", where=where)
     if not force:
         raise OutputError("exists", where=where, hint="replace it with --force")
 

@@ -50,8 +50,8 @@ EXAMPLES = """\
 normcli inspect model.safetensors
 normcli inspect gan.pt --include 'D/*' --sort spectral_norm:desc
 normcli inspect *.pt --format csv --output norms.csv
-normcli inspect model.pt --metrics frobenius,nan     no spectral norms: fast
-normcli inspect model.pt --report json=norms.json    a table here, JSON there
+normcli inspect model.pt --metrics frobenius,nan    no spectral norms: fast
+normcli inspect model.pt --report json=norms.json   a table here, JSON there
 """
 
 

@@ -31,7 +31,7 @@ from normcli.render.listed import LISTING, listing_document
 
 EXAMPLES = """\
 normcli ls model.safetensors
-normcli ls gan.pt --all                              vectors and scalars as well
+normcli ls gan.pt --all                          vectors and scalars as well
 normcli ls model.pt --sort bytes:desc --limit 10
 normcli ls model.pt --columns name,state_parts
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _RED, _CYAN, _OFF = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
-_COLORS = ("auto", "always", "never")
+COLORS = ("auto", "always", "never")
 _LONGEST = 2000  # letters of a sentence; a name in it may be a megabyte
 
 
@@ -71,8 +71,8 @@ class Voice:
     @classmethod
     def choose(cls, color: str, *, debug: bool, quiet: bool, verbose: bool) -> Voice:
         """From the options of a command."""
-        if color not in _COLORS:
-            hint = closest(color, _COLORS)
+        if color not in COLORS:
+            hint = closest(color, COLORS)
             raise UsageError(f"{color!r} is not a choice", where="--color", hint=hint)
         return cls(wants_color(color, sys.stderr, os.environ), debug, quiet, verbose)
 
@@ -142,9 +142,11 @@ def _option(error: typer.TyperException) -> str:
 
 
 def _internal(error: Exception, *, debug: bool) -> NormcliError:
-    if isinstance(error, MemoryError):
-        return NormcliError(
-            "not enough memory", hint="give less to do at once: --jobs 1, --memory 256MB"
-        )
+    sentence = f"internal error: {type(error).__name__}: {error}"
     hint = "" if debug else "run again with --debug to see where, and please report it"
-    return NormcliError(f"internal error: {type(error).__name__}: {error}", hint=hint)
+    if isinstance(error, MemoryError):
+        sentence = "not enough memory"
+        hint = "give less to do at once: --jobs 1, --memory 256MB"
+    answer = NormcliError(sentence, hint=hint)
+    answer.__cause__ = error
+    return answer

@@ -1,0 +1,27 @@
+"""Checkpoints that the command line is tried on."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Three small weights and a bias; the largest singular value of `b.weight` is 3."""
+    path = tmp_path / "model.safetensors"
+    tensors = {
+        "a.weight": torch.eye(4),
+        "a.bias": torch.zeros(4),
+        "b.weight": torch.diag(torch.tensor([3.0, 1.0])),
+        "c.weight": torch.full((2, 3), 2.0),
+    }
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory):
+    """So many weights that their names fill a pipe."""
+    path = tmp_path_factory.mktemp("large") / "large.safetensors"
+    save_file({f"layer.{n}.weight": torch.zeros(1, 1) for n in range(5000)}, path)
+    return path

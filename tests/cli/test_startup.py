@@ -1,0 +1,53 @@
+"""What the program does not load, and help pages."""
+
+import subprocess
+import sys
+
+import pytest
+from processes import environment, run
+
+from normcli.cli.app import COMMANDS
+
+HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
+
+
+def imported(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "normcli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert done.returncode == 0
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments):
+    assert not imported(*arguments) & set(HEAVY)
+
+
+def test_ls_of_safetensors_imports_no_torch(model):
+    assert not imported("ls", model) & {"torch", "numpy", "rich"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_ends_with_examples(command, option):
+    done = run(command, option)
+    assert done.returncode == 0
+    assert f"Usage: normcli {command} [OPTIONS] PATH..." in done.stdout
+    *_, last = done.stdout.split("\n\n")
+    assert last.startswith("Examples:\n")
+    assert all(line.startswith(f"  normcli {command} ") for line in last.splitlines()[1:])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_not_wider_than_a_terminal(command):
+    assert max(map(len, run(command, "--help", COLUMNS="80").stdout.splitlines())) <= 80
+
+
+def test_every_command_is_listed():
+    listed = run("--help").stdout
+    assert all(f"\n  {command} " in listed for command in COMMANDS)
