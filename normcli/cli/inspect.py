@@ -1,7 +1,7 @@
 """`normcli inspect`: every weight of some checkpoints, measured."""
 
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli import __version__
@@ -42,9 +42,11 @@ from normcli.render.jsonl import measured_line
 from normcli.render.measured import REPORT, report_document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from normcli.cli.progress import Observe
     from normcli.commands.inspect import Progress
-    from normcli.records import Measurement, Report
+    from normcli.records import Measurement
 
 EXAMPLES = """\
 normcli inspect model.safetensors
@@ -102,27 +104,24 @@ def inspect(
 
     from normcli.commands.inspect import inspect as measure
 
-    with progress(shown=show_progress and not quiet, color=voice.color) as observer:
-
-        def measured(path: str) -> "Report":
-            return measure(
-                path,
-                include=include or (),
-                exclude=exclude or (),
-                metrics=None if metrics is None else arguments.names(metrics),
-                dims=axes,
-                power_iterations=power_iterations,
-                seed=seed,
-                everything=everything,
-                jobs=jobs,
-                memory=budget,
-                allow_opaque=allow_opaque,
-                sha256=any(product.format == "json" for product in wanted),
-                expect_sha256=expect_sha256,
-                observe=_streaming(path, observer(path)) if streams else observer(path),
-            )
-
-        found = each(paths, measured, voice)
+    measured = partial(
+        measure,
+        include=include or (),
+        exclude=exclude or (),
+        metrics=None if metrics is None else arguments.names(metrics),
+        dims=axes,
+        power_iterations=power_iterations,
+        seed=seed,
+        everything=everything,
+        jobs=jobs,
+        memory=budget,
+        allow_opaque=allow_opaque,
+        sha256=any(product.format == "json" for product in wanted),
+        expect_sha256=expect_sha256,
+    )
+    with progress(shown=show_progress and not quiet, color=voice.color) as bar:
+        watch = _streaming(bar) if streams else bar
+        found = each(paths, lambda path: measured(path, observe=watch(path)), voice)
     seconds = time.monotonic() - started
     document = report_document(
         found, version=__version__, order=order, chosen=chosen, seconds=seconds
@@ -131,11 +130,16 @@ def inspect(
     return exit_code(paths, found)
 
 
-def _streaming(path: str, observe: "Observe") -> Callable[["Measurement", "Progress"], None]:
-    """Write each weight as it comes, then let the bar see it."""
+def _streaming(bar: "Callable[[str], Observe]") -> "Callable[[str], Observe]":
+    """Observers that write each weight as it comes, then let the bar see it."""
 
-    def write(measurement: "Measurement", done: "Progress") -> None:
-        products.put(measured_line(path, measurement))
-        observe(measurement, done)
+    def watch(path: str) -> "Observe":
+        observe = bar(path)
 
-    return write
+        def write(measurement: "Measurement", done: "Progress") -> None:
+            products.put(measured_line(path, measurement))
+            observe(measurement, done)
+
+        return write
+
+    return watch

@@ -11,8 +11,9 @@ from normcli.render.footer import Remark, closing, footer, heading, remarks
 from normcli.render.layout import GAP, MARGIN, Laid, cells_of, fit, lay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
-    from rich.text import Text
 
     from normcli.render.columns import Row, Tone
     from normcli.render.document import Document, Sheet
@@ -61,7 +62,7 @@ def _draw(console: Console, document: Document, sheet: Sheet, page: Page) -> Non
     if sheet.rows:
         console.print()
         for line in _lines(columns, sheet.rows, page):
-            console.print(line, no_wrap=True, overflow="ignore", crop=False)
+            console.file.write(f"{line}\n")  # as wide as it is; print would take 10 times longer
     console.print()
     said = any(each.column.name == "problems" for each in columns)
     _remarks(console, page, remarks(sheet, problems=not said))
@@ -80,32 +81,31 @@ def _laid(document: Document, sheet: Sheet, page: Page) -> list[Laid]:
     ]
 
 
-def _lines(columns: list[Laid], rows: tuple[Row, ...], page: Page) -> list[Text]:
-    from rich.text import Text
-
-    headings = [(each.heading, "bold") for each in columns]
+def _lines(columns: list[Laid], rows: tuple[Row, ...], page: Page) -> Iterator[str]:
     width = sum(each.width for each in columns) + GAP * (len(columns) - 1)
-    rule = Text(" " * MARGIN + page.spelled("─") * width, "dim")
-    lines = [_line(columns, headings, page), rule]
+    yield _line(columns, [(each.heading, "bold") for each in columns], page)
+    yield " " * MARGIN + _inked(page.spelled("─") * width, "dim", page)
     for index, row in enumerate(rows):
-        cells = [(each.cells[index], _style(each, row)) for each in columns]
-        lines.append(_line(columns, cells, page))
-    return lines
+        yield _line(columns, [(each.cells[index], _style(each, row)) for each in columns], page)
 
 
-def _line(columns: list[Laid], cells: list[tuple[str, str]], page: Page) -> Text:
-    from rich.text import Text
-
-    line = Text(" " * MARGIN)
-    for number, (each, (text, style)) in enumerate(zip(columns, cells, strict=True)):
+def _line(columns: list[Laid], cells: list[tuple[str, str]], page: Page) -> str:
+    parts = []
+    for each, (text, style) in zip(columns, cells, strict=True):
         short = _shortened(text, each.width, page)
         blanks = " " * (each.width - cells_of(short))
-        line.append(" " * GAP if number else "")
-        line.append(blanks if each.column.numeric else "")
-        line.append(short, style)
-        line.append("" if each.column.numeric else blanks)
-    line.rstrip()
-    return line
+        ink = _inked(short, style, page)
+        parts.append(blanks + ink if each.column.numeric else ink + blanks)
+    return (" " * MARGIN + (" " * GAP).join(parts)).rstrip()
+
+
+def _inked(text: str, style: str, page: Page) -> str:
+    if not (page.color and style and text):
+        return text
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
 def _shortened(text: str, width: int, page: Page) -> str:
