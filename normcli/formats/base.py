@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from torch import Tensor
@@ -37,13 +37,29 @@ class Checkpoint(Protocol):
     opaque: tuple[Opaque, ...]
     notes: tuple[str, ...]
 
-    def read(self, name: str) -> Tensor:
+    def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
         """The tensor of that name: own memory, 64-byte aligned, on the CPU, strides as stored.
 
         Safe to call from several threads at once.
 
+        Args:
+            name: A key of `tensors`.
+            out: Memory to read into instead, which saves the time that fresh pages take: uint8,
+                1-D, contiguous. It is used where it is large enough, and the result is then valid
+                until it is used again; each thread needs its own.
+
         Raises:
             CheckpointError: The bytes are not what the header promised (CRC, truncated, changed).
+        """
+
+    def pieces(self, name: str) -> Iterator[Tensor]:
+        """All entries of the tensor in short 1-D pieces, in the order of the file.
+
+        Each piece is overwritten by the next: a pass over a tensor without the memory for it.
+        The error of a CRC comes after the last piece.
+
+        Raises:
+            CheckpointError: As `read`.
         """
 
     def digest(self, unwanted: Callable[[], bool] = ...) -> tuple[InputFile, ...]:

@@ -20,7 +20,8 @@ class Budgets:
         header: A safetensors header or an index; the format itself says 100 MB.
         memory: What a header may take in memory, of any kind.
         pickle: One pickle.
-        opcodes: Opcodes of all pickles of a file, and containers walked to name its tensors.
+        opcodes: Opcodes of all pickles of a file.
+        steps: Containers and tensors that the walk that names them passes.
         created: Strings, bytes and long integers that a pickle makes, and tensor names.
         tensors: Tensors, named or not.
         name: One tensor name.
@@ -36,6 +37,7 @@ class Budgets:
     memory: int = 400_000_000
     pickle: int = 256_000_000
     opcodes: int = 5_000_000
+    steps: int = 1_000_000
     created: int = 64_000_000
     tensors: int = 1_000_000
     name: int = 65_536

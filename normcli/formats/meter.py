@@ -45,7 +45,7 @@ class Meter:
     def visit(self) -> None:
         """One more step of the walk that names the tensors."""
         self._visits += 1
-        _check(self._visits, self.budgets.opcodes, "values in its containers")
+        _check(self._visits, self.budgets.steps, "containers to walk through")
 
     def tuple_key(self) -> None:
         """One more dictionary key that is a tuple: their hashes can be made to collide."""
@@ -54,7 +54,7 @@ class Meter:
 
     def too_many_opcodes(self) -> RefusedError:
         """What to raise when `opcodes_left` is used up."""
-        return over_budget(f"more than {self._opcodes()} opcodes")
+        return over_budget(f"more than {self._opcodes() - 1} opcodes")
 
     def _opcodes(self) -> int:
         budgets = self.budgets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from normcli.formats.source import never
 from normcli.formats.spelling import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from torch import Tensor
@@ -64,18 +65,43 @@ class OpenedFile:
         """As `Checkpoint.read`; into `out`, a uint8 buffer, where one is given."""
         from normcli.formats.filling import read_tensor
 
+        extent = self._extent(name)
+        with self._named(name):
+            tensor = read_tensor(self._source, extent, checked=self._is_checked(extent), out=out)
+        self._note_checked(extent)
+        return tensor
+
+    def pieces(self, name: str) -> Iterator[Tensor]:
+        """As `Checkpoint.pieces`."""
+        from normcli.formats.filling import read_pieces
+
+        extent = self._extent(name)
+        with self._named(name):
+            yield from read_pieces(self._source, extent, checked=self._is_checked(extent))
+        self._note_checked(extent)
+
+    def _extent(self, name: str) -> Extent:
         extent = self._extents.get(name)
         if extent is None:
             raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
-        checked = extent.record.offset in self._checked
+        return extent
+
+    def _is_checked(self, extent: Extent) -> bool:
+        return extent.record.offset in self._checked
+
+    def _note_checked(self, extent: Extent) -> None:
+        if extent.span:  # without elements nothing was read
+            self._checked.add(extent.record.offset)
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """Name the tensor and the file in what goes wrong while it is read."""
         try:
-            tensor = read_tensor(self._source, extent, checked=checked, out=out)
+            yield
         except CheckpointError as error:
             kind = type(error)
             message = f"{quoted(name)}: {error.message}"
             raise kind(message, hint=error.hint, where=self.path) from error
-        self._checked.add(extent.record.offset)
-        return tensor
 
     def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
         """`files` with their sha256."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,10 +70,10 @@ def _resolved(path: Path, budgets: Budgets) -> tuple[Path, list[str]]:
     """The file that stands for what was given, and what to tell about it."""
     if "\0" in str(path):
         raise CheckpointError("is not a path: it holds a NUL character")
-    if path.is_dir():
+    if _is_folder(path):
         file = file_in(path)
         return file, [f"read {file.name} of the folder"]
-    if not SHARD_NAME.search(path.name) or not path.exists():
+    if not SHARD_NAME.search(path.name):
         return path, []
     index = index_of(path, budgets)
     if index is None:
@@ -79,10 +81,17 @@ def _resolved(path: Path, budgets: Budgets) -> tuple[Path, list[str]]:
     return index, [f"read all shards of {index.name}"]
 
 
-def _open_any(path: str, budgets: Budgets) -> Checkpoint:
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):  # opening it as a file says what is wrong
+        return False
+
+
+def _open_any(path: str, budgets: Budgets, *, shard: bool = False) -> Checkpoint:
     source = Source(path)
     try:
-        return READERS[kind_of(source)](source, budgets)
+        return READERS[kind_of(source, shard=shard)](source, budgets)
     except BaseException as error:
         source.close()
         if isinstance(error, NormcliError):
@@ -90,21 +99,12 @@ def _open_any(path: str, budgets: Budgets) -> Checkpoint:
         raise
 
 
-def _open_shard(path: str, budgets: Budgets) -> OpenedFile:
-    """One of several files: it cannot be an index in turn."""
-    checkpoint = _open_any(path, budgets)
-    if not isinstance(checkpoint, OpenedFile):
-        checkpoint.close()
-        raise CheckpointError("is an index, expected a shard", where=path)
-    return checkpoint
-
-
 def _one_file(read: Callable[[Source, Budgets], Header]) -> Callable[[Source, Budgets], Checkpoint]:
     return lambda source, budgets: OpenedFile(source, read(source, budgets))
 
 
 def _shards(source: Source, budgets: Budgets) -> Checkpoint:
-    return open_shards(source, budgets, _open_shard)
+    return open_shards(source, budgets, partial(_open_any, shard=True))
 
 
 def _check_opaque(checkpoint: Checkpoint) -> None:

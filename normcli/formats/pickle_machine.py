@@ -39,14 +39,21 @@ class PickleMachine(PickleStack):
         stream: The bytes; after `run` they stand behind STOP.
         meter: Pays for what is made.
         load: Persistent id → storage.
+        named: Foreign names and how often each one is read, counted on.
         script: Whether this is a TorchScript archive, whose classes are not foreign.
     """
 
     def __init__(
-        self, stream: PickleBytes, meter: Meter, load: Load, *, script: bool = False
+        self,
+        stream: PickleBytes,
+        meter: Meter,
+        load: Load,
+        named: dict[str, int],
+        *,
+        script: bool = False,
     ) -> None:
         super().__init__(stream, meter)
-        self.named: dict[str, int] = {}  # foreign names and how often each one is read
+        self.named = named
         self._load = load
         self._script = script
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Args: TypeAlias = tuple[Any, ...]
 AnyTensor: TypeAlias = TensorNode | UnreadTensor
 
+_OWN = frozenset({"persistent", "_is_buffer", "_is_param"})  # attributes that torch itself sets
 _FLAGS = ("conj", "neg")  # bits that change what the stored numbers mean
 
 
@@ -121,8 +122,8 @@ def _checked(value: object) -> AnyTensor:
 
 
 def _marked(tensor: AnyTensor, state: object) -> AnyTensor:
-    """The tensor, and that attributes hang on it where the state is not empty."""
-    empty = state is None or (isinstance(state, DictNode) and not state.items)
-    if isinstance(tensor, TensorNode) and not empty:
+    """The tensor, and that attributes hang on it where the state holds any of the user's."""
+    quiet = state is None or (isinstance(state, DictNode) and _OWN.issuperset(state.items))
+    if isinstance(tensor, TensorNode) and not quiet:
         tensor.attributes = True
     return tensor

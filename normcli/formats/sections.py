@@ -73,10 +73,13 @@ class _Walk:
         self._meter = meter
         self._inside: set[int] = set()  # containers that the walk is in
         self._muted = False  # in optimizer state: only foreign objects are noted
+        self._named = 0  # tensors and foreign objects seen so far
+        self._plain: set[int] = set()  # containers that hold neither; not entered again
 
     def enter(self, value: Value, path: Path) -> None:
         """Name what is below `value`; `path` leads to it, its own key last."""
         self._meter.visit()
+        self._named += isinstance(value, _NAMED)
         if isinstance(value, TensorNode):
             self._tensor(value, "/".join(path[:-1]), path[-1] if path else LONE)
         elif isinstance(value, UnreadTensor):
@@ -85,11 +88,16 @@ class _Walk:
         elif isinstance(value, GlobalNode):
             self.found.places.setdefault(value.what, ".".join(path))
         elif isinstance(value, _CONTAINERS) and self._may_enter(value, path):
+            before = self._named
             self._inside.add(id(value))
             self._container(value, path)
             self._inside.discard(id(value))
+            if self._named == before:
+                self._plain.add(id(value))
 
     def _may_enter(self, value: Value, path: Path) -> bool:
+        if id(value) in self._plain:
+            return False
         if id(value) in self._inside:
             self.found.cycle = True
             return False
@@ -108,7 +116,8 @@ class _Walk:
         else:
             self._note_metadata(value, "/".join(path))
             for key, item in _items(value):
-                self.enter(item, (*path, key))
+                if not isinstance(item, _SCALARS):
+                    self.enter(item, (*path, key))
 
     def _module(self, node: Value, section: str, prefix: str, depth: int) -> None:
         """A module as its state dict: dotted keys in one section."""
@@ -157,6 +166,8 @@ class _Walk:
             self.found.metadata[section] = value.metadata
 
 
+_SCALARS = (str, int, float, bytes, type(None))
+_NAMED = (TensorNode, UnreadTensor, GlobalNode, OpaqueNode)
 _CONTAINERS = (DictNode, SetNode, OpaqueNode, ScriptNode, list, tuple)
 
 

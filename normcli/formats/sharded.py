@@ -13,14 +13,14 @@ from normcli.formats.source import never
 from normcli.formats.spelling import quoted, several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from torch import Tensor
     from typing_extensions import Self
 
+    from normcli.formats.base import Checkpoint
     from normcli.formats.budgets import Budgets
-    from normcli.formats.opened import OpenedFile
     from normcli.formats.shard_index import ShardIndex
     from normcli.formats.source import Source
     from normcli.records import InputFile, Opaque, TensorRef
@@ -34,7 +34,7 @@ SHARD_NAME = re.compile(r"-\d+-of-(\d+)\.")
 
 
 def open_shards(
-    source: Source, budgets: Budgets, open_file: Callable[[str, Budgets], OpenedFile]
+    source: Source, budgets: Budgets, open_file: Callable[[str, Budgets], Checkpoint]
 ) -> OpenedShards:
     """Open every shard that an index names, and hold the two against each other.
 
@@ -53,7 +53,7 @@ def open_shards(
         raise RefusedError(f"names {len(names)} shards, the limit is {budgets.shards}")
     folder = Path(source.path).parent
     _check_folder(folder, names)
-    shards: dict[str, OpenedFile] = {}
+    shards: dict[str, Checkpoint] = {}
     try:
         for name in names:
             shards[name] = open_file(str(folder / name), budgets)
@@ -68,7 +68,7 @@ def open_shards(
 class OpenedShards:
     """A checkpoint in several files; the contract is `Checkpoint`."""
 
-    def __init__(self, source: Source, index: ShardIndex, shards: Mapping[str, OpenedFile]) -> None:
+    def __init__(self, source: Source, index: ShardIndex, shards: Mapping[str, Checkpoint]) -> None:
         self.path = source.path
         self.format = _format(shards)
         self.files: tuple[InputFile, ...] = tuple(
@@ -89,9 +89,16 @@ class OpenedShards:
 
     def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
         """As `Checkpoint.read`; into `out`, a uint8 buffer, where one is given."""
+        return self._shard_of(name).read(name, out=out)
+
+    def pieces(self, name: str) -> Iterator[Tensor]:
+        """As `Checkpoint.pieces`."""
+        return self._shard_of(name).pieces(name)
+
+    def _shard_of(self, name: str) -> Checkpoint:
         if name not in self.tensors:
             raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
-        return self._shards[self._map[name]].read(name, out=out)
+        return self._shards[self._map[name]]
 
     def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
         """`files` with their sha256, unless `unwanted` says that nobody waits for it."""
@@ -123,19 +130,20 @@ class OpenedShards:
 
 def _check_folder(folder: Path, names: list[str]) -> None:
     """No shard of the same set lies beside the index without being in it."""
-    patterns = {re.sub(r"-\d+-of-", "-*-of-", name, count=1) for name in names}
-    for pattern in patterns:
-        if "-*-of-" not in pattern:
-            continue
-        start, _, end = pattern.partition("*")
-        for path in folder.iterdir():
-            middle = path.name[len(start) : len(path.name) - len(end)]
-            fits = path.name.startswith(start) and path.name.endswith(end) and middle.isdigit()
-            if fits and path.name not in names:
-                raise CheckpointError(f"does not name the shard {quoted(path.name)} beside it")
+    sets = {SHARD_NAME.sub(r"-*-of-\1.", name) for name in names if SHARD_NAME.search(name)}
+    for name in _listed(folder):
+        if name not in names and SHARD_NAME.sub(r"-*-of-\1.", name) in sets:
+            raise CheckpointError(f"does not name the shard {quoted(name)} beside it")
 
 
-def _check_agreement(index: ShardIndex, shards: Mapping[str, OpenedFile]) -> None:
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:  # a folder that may be entered but not listed: the shards open all the same
+        return []
+
+
+def _check_agreement(index: ShardIndex, shards: Mapping[str, Checkpoint]) -> None:
     for shard, opened in shards.items():
         held = {*opened.tensors, *(each.name for each in opened.skipped)}
         expected = {name for name, place in index.weight_map.items() if place == shard}
@@ -151,7 +159,7 @@ def _check_agreement(index: ShardIndex, shards: Mapping[str, OpenedFile]) -> Non
             raise CheckpointError(f"says that {quoted(name)} is {said}, {quoted(shard)} holds it")
 
 
-def _format(shards: Mapping[str, OpenedFile]) -> str:
+def _format(shards: Mapping[str, Checkpoint]) -> str:
     formats = {name: _FORMATS.get(shard.format) for name, shard in shards.items()}
     kinds = set(formats.values())
     if len(kinds) != 1 or None in kinds:
@@ -165,7 +173,7 @@ def _placed(ref: TensorRef, shard: str) -> TensorRef:
     return replace(ref, storage=f"{shard}/{ref.storage}") if ref.storage else ref
 
 
-def _merged_metadata(shards: Mapping[str, OpenedFile]) -> dict[str, dict[str, Any]]:
+def _merged_metadata(shards: Mapping[str, Checkpoint]) -> dict[str, dict[str, Any]]:
     merged: dict[str, dict[str, Any]] = {}
     for shard in shards.values():
         for section, entries in shard.metadata.items():
@@ -173,7 +181,7 @@ def _merged_metadata(shards: Mapping[str, OpenedFile]) -> dict[str, dict[str, An
     return merged
 
 
-def _merged_opaque(shards: Mapping[str, OpenedFile]) -> tuple[Opaque, ...]:
+def _merged_opaque(shards: Mapping[str, Checkpoint]) -> tuple[Opaque, ...]:
     merged: dict[str, Opaque] = {}
     for shard in shards.values():
         for each in shard.opaque:
@@ -190,5 +198,5 @@ def _notes(index: ShardIndex, tensors: Mapping[str, TensorRef]) -> list[str]:
     return [f"the index claims {index.total_size} bytes of tensors, the shards hold {total}"]
 
 
-def _shard_notes(shards: Mapping[str, OpenedFile]) -> list[str]:
+def _shard_notes(shards: Mapping[str, Checkpoint]) -> list[str]:
     return [f"{name}: {note}" for name, shard in shards.items() for note in shard.notes]

@@ -36,8 +36,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def kind_of(source: Source) -> str:
-    """The name of the reader.
+def kind_of(source: Source, *, shard: bool = False) -> str:
+    """The name of the reader; a shard cannot be an index in turn.
 
     Raises:
         CheckpointError: It is not a checkpoint, with what it seems to be.
@@ -55,6 +55,8 @@ def kind_of(source: Source) -> str:
     if head[8:9] == b"{":
         return "safetensors"
     if head.lstrip().startswith((b"{", b"[")):
+        if shard:
+            raise CheckpointError("is an index, expected a shard")
         return INDEX
     raise _not_a_checkpoint(head, source.size)
 

@@ -34,11 +34,11 @@ class Source:
         self.path = path
         self.name = Path(path).name
         fd = _open(path)
-        self._file = os.fdopen(fd, "rb", buffering=0)
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            self._file.close()
+            os.close(fd)
             raise _not_a_file(path, status.st_mode)
+        self._file = os.fdopen(fd, "rb", buffering=0)
         self.size = status.st_size
         self._stamp = (status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
 

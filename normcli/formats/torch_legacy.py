@@ -30,20 +30,21 @@ def read_torch_legacy(source: Source, budgets: Budgets) -> Header:
     """The header of a legacy file; every storage is found, so that nothing stands between them."""
     meter = Meter(budgets)
     stream = PickleBytes(source, 0, min(source.size, budgets.pickle))
-    _check_start(stream, meter)
     storages = _Storages()
-    machine = PickleMachine(stream, meter, storages.load)
-    found = find_tensors(machine.run(), meter)
-    keys = PickleMachine(stream, meter, _no_storage).run()
+    named: dict[str, int] = {}
+    start = [PickleMachine(stream, meter, _no_storage, named).run() for _ in range(3)]
+    _check_start(*start)
+    root = PickleMachine(stream, meter, storages.load, named).run()
+    keys = PickleMachine(stream, meter, _no_storage, named).run()
+    found = find_tensors(root, meter)
     records = _records(source, stream.position, storages.nodes, keys)
     tables = TorchTables(records.__getitem__, budgets)
     tables.fill(found)
-    return torch_header("torch-legacy", tables, found, machine.named, [])
+    return torch_header("torch-legacy", tables, found, named, [])
 
 
-def _check_start(stream: PickleBytes, meter: Meter) -> None:
-    """Magic number, protocol version, and what machine wrote the file: three pickles."""
-    magic, protocol, system = (PickleMachine(stream, meter, _no_storage).run() for _ in range(3))
+def _check_start(magic: Value, protocol: Value, system: Value) -> None:
+    """Magic number, protocol version, and what machine wrote the file: the first three pickles."""
     if magic != _MAGIC or protocol != _PROTOCOL:
         raise CheckpointError(f"is a legacy torch file of version {quoted(protocol)}, not 1001")
     if not isinstance(system, DictNode):

@@ -38,7 +38,8 @@ def read_torch_zip(source: Source, budgets: Budgets) -> Header:
     check_crc(source, pickle)
     meter = Meter(budgets)
     stream = PickleBytes(source, pickle.offset, pickle.nbytes)
-    machine = PickleMachine(stream, meter, storages.load, script=script)
+    named: dict[str, int] = {}
+    machine = PickleMachine(stream, meter, storages.load, named, script=script)
     found = find_tensors(machine.run(), meter)
     if stream.left:
         raise CheckpointError(f"its pickle goes on for {stream.left} bytes after STOP")
@@ -47,7 +48,7 @@ def read_torch_zip(source: Source, budgets: Budgets) -> Header:
     tables = TorchTables(storages.record, budgets, swap=swap)
     tables.fill(found)
     kind = "torchscript" if script else "torch-zip"
-    return torch_header(kind, tables, found, machine.named, [])
+    return torch_header(kind, tables, found, named, [])
 
 
 class _Storages:

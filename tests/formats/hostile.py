@@ -66,7 +66,7 @@ def state_dict(**tensors):
 
 
 def archive(data_pkl, records=None, *, top="archive", byteorder=b"little", extra=()):
-    """A zip file as torch.save lays it out; four float32 in storage 0 where nothing else is said."""
+    """A zip file as torch.save lays it out; four float32 in storage 0 if nothing else is said."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr(f"{top}/data.pkl", data_pkl)

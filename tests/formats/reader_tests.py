@@ -15,12 +15,18 @@ import torch
 from normcli.errors import ChangedError, CheckpointError, UsageError
 from normcli.formats import open_checkpoint
 
-DTYPES = [
+DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn,
     torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu,
     torch.complex64, torch.complex128, torch.int64, torch.int32, torch.int16, torch.int8,
     torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.bool,
-]  # fmt: skip
+)  # fmt: skip
+
+# What torch has a typed storage of: all that its legacy and TorchScript files can hold.
+TYPED = (
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.int64,
+    torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+)  # fmt: skip
 
 
 def random_bytes(shape, dtype, seed=0):
@@ -60,6 +66,9 @@ class ReaderTests:
 
     def oracle(self, path):
         raise NotImplementedError
+
+    def oracle_order(self, path):
+        return list(self.oracle(path))
 
     def assert_reads(self, folder, tensors):
         path = self.write(folder, tensors)
@@ -114,6 +123,20 @@ class ReaderTests:
                 assert tensor.data_ptr() == out.data_ptr()
                 assert_bit_equal(tensor, checkpoint.read(name))
 
+    def test_a_buffer_that_is_too_small_is_left_alone(self, tmp_path):
+        path = self.write(tmp_path, {"a": torch.randn(300)})
+        out = torch.zeros(100, dtype=torch.uint8)
+        with open_checkpoint(path) as checkpoint:
+            assert_bit_equal(checkpoint.read("a", out=out), checkpoint.read("a"))
+        assert not out.any()
+
+    def test_pieces_are_all_entries_in_the_order_of_the_file(self, tmp_path):
+        path = self.write(tmp_path, {"a": torch.randn(300_000), "b": torch.randn(3, 4)})
+        with open_checkpoint(path) as checkpoint:
+            for name in checkpoint.tensors:
+                pieces = [piece.clone() for piece in checkpoint.pieces(name)]
+                assert torch.equal(torch.cat(pieces), checkpoint.read(name).flatten())
+
     def test_threads_read_at_once(self, tmp_path):
         tensors = {f"t{index}": torch.randn(64, index + 1) for index in range(24)}
         path = self.write(tmp_path, tensors)
@@ -125,7 +148,7 @@ class ReaderTests:
     def test_the_order_is_that_of_the_file(self, tmp_path):
         path = self.write(tmp_path, {"b": torch.zeros(1), "c": torch.zeros(2), "a": torch.zeros(3)})
         with open_checkpoint(path) as checkpoint:
-            assert list(checkpoint.tensors) == list(self.oracle(path))
+            assert list(checkpoint.tensors) == self.oracle_order(path)
 
     def test_the_header_needs_neither_torch_nor_numpy(self, tmp_path):
         path = self.write(tmp_path, {"a": torch.zeros(3)})
