@@ -17,6 +17,7 @@ DONE, FAILED = 0, 2
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SHOW_CURSOR = b"\x1b[?25h"  # the progress bar hides it
 
 
 class Stopped(BaseException):
@@ -110,4 +111,13 @@ def _silence() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    for each in _STOPS:
+        signal.signal(each, _leave)
     raise Stopped(number)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """A second signal: end at once, however much is still being summed in threads."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, _SHOW_CURSOR)
+    os._exit(128 + number)
