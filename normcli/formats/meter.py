@@ -27,30 +27,34 @@ class Meter:
     def memory(self, nbytes: int) -> None:
         """Objects beyond what an opcode leaves behind anyway."""
         self._memory += nbytes
-        used = self._memory + self._opcodes() * OPCODE_MEMORY
-        _check(used, self.budgets.memory, "bytes of memory for its header")
+        if self._memory + self._opcodes() * OPCODE_MEMORY > self.budgets.memory:
+            raise _more_than(self.budgets.memory, "bytes of memory for its header")
 
     def created(self, nbytes: int) -> None:
         """A string, bytes or a long integer."""
         self._created += nbytes
-        _check(self._created, self.budgets.created, "bytes of strings")
-        self.memory(nbytes)
+        if self._created > self.budgets.created:
+            raise _more_than(self.budgets.created, "bytes of strings")
+        self._memory += nbytes  # its object is what the opcode leaves behind
 
     def tensor(self) -> None:
         """One more tensor, with its line in every table."""
         self._tensors += 1
-        _check(self._tensors, self.budgets.tensors, "tensors")
+        if self._tensors > self.budgets.tensors:
+            raise _more_than(self.budgets.tensors, "tensors")
         self.memory(1000)
 
     def visit(self) -> None:
         """One more step of the walk that names the tensors."""
         self._visits += 1
-        _check(self._visits, self.budgets.steps, "containers to walk through")
+        if self._visits > self.budgets.steps:
+            raise _more_than(self.budgets.steps, "containers to walk through")
 
     def tuple_key(self) -> None:
         """One more dictionary key that is a tuple: their hashes can be made to collide."""
         self._tuple_keys += 1
-        _check(self._tuple_keys, self.budgets.tuple_keys, "tuples as dictionary keys")
+        if self._tuple_keys > self.budgets.tuple_keys:
+            raise _more_than(self.budgets.tuple_keys, "tuples as dictionary keys")
 
     def too_many_opcodes(self) -> RefusedError:
         """What to raise when `opcodes_left` is used up."""
@@ -66,6 +70,5 @@ def over_budget(what: str) -> RefusedError:
     return RefusedError(f"refused: it holds {what}", hint="raise the budget if you trust the file")
 
 
-def _check(used: int, limit: int, what: str) -> None:
-    if used > limit:
-        raise over_budget(f"more than {limit} {what}")
+def _more_than(limit: int, what: str) -> RefusedError:
+    return over_budget(f"more than {limit} {what}")

@@ -114,6 +114,13 @@ def _device(args: Args) -> str:
     return ":".join(str(part) for part in args if isinstance(part, str | int))
 
 
+def _bytes(args: Args) -> bytes:
+    """`bytes()`: how protocol 2 spells no bytes at all."""
+    if args:
+        raise TypeError
+    return b""
+
+
 def _first(args: Args) -> Any:  # noqa: ANN401 - a value of the file
     return args[0]
 
@@ -139,6 +146,8 @@ CALLS: dict[tuple[str, str], Callable[[Args], Any]] = {
     ("builtins", "frozenset"): _set,
     ("__builtin__", "set"): _set,
     ("__builtin__", "frozenset"): _set,
+    ("builtins", "bytes"): _bytes,
+    ("__builtin__", "bytes"): _bytes,
     ("_codecs", "encode"): _encode,
     ("torch", "Size"): _size,
     ("torch", "device"): _device,

@@ -11,7 +11,7 @@ import textwrap
 
 import hostile
 import pytest
-from hostile import name, pickle, row, table, tensor, text
+from hostile import name, ordered_dict, pickle, row, table, tensor, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,14 +79,14 @@ def test_refusals_hold_without_asserts(tmp_path):
 
 
 PEAK = """
-    import resource, sys
+    import re, sys
     from normcli.errors import CheckpointError
     from normcli.formats import open_checkpoint
     try:
         open_checkpoint(sys.argv[1], budget_scale=float(sys.argv[2])).close()
     except CheckpointError as error:
         print(error)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(re.search("VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read()).group(1))
 """
 
 
@@ -110,15 +110,13 @@ def empty_tensors(count):
 EXPENSIVE = [
     ("900,000 empty tensors", lambda: safetensors_with(empty_tensors(900_000)), "900000 tensors"),
     ("as many as are allowed", lambda: safetensors_with(empty_tensors(290_000)), ""),
-    ("lists", lambda: safetensors_with([b'"a":[' + b"[]," * 5_000_000 + b"[]]"]), "may take"),
+    ("lists", lambda: safetensors_with([b'"a":[' + b"[]," * 3_000_000 + b"[]]"]), "may"),
     ("objects", lambda: safetensors_with([b'"a":[' + b"{}," * 250_000 + b"{}]"]), ""),
     ("a long string", lambda: safetensors_with([b'"' + b"x" * 90_000_000 + b'":1']), ""),
-    ("a wide string", lambda: safetensors_with([b'"' + "😀".encode() * 20_000_000 + b'":1']), "may"),
+    ("wide text", lambda: safetensors_with([b'"' + "😀".encode() * 20_000_000 + b'":1']), "may"),
     ("escapes", lambda: safetensors_with([b'"' + b"\\u1234" * 10_000_000 + b'":1']), "may take"),
-    ("empty lists", lambda: hostile.archive(pickle(b"(" + b"]" * 4_900_000 + b"l")), ""),
     ("empty dicts", lambda: hostile.archive(pickle(b"(" + b"}" * 4_900_000 + b"l")), "memory"),
     ("memos", lambda: hostile.archive(pickle(b"(" + b"]\x94" * 2_400_000 + b"l")), ""),
-    ("strings", lambda: hostile.archive(pickle(b"(" + text("xy") * 4_900_000 + b"l")), ""),
     ("wide strings", lambda: hostile.archive(pickle(text("😀" + "x" * 60_000_000))), ""),
 ]  # fmt: skip
 
@@ -140,7 +138,7 @@ SNIPPETS = st.sampled_from(
         b"o", b"\x81", b"\x85", b"\x86", b"\x87", b"\x88", b"\x8f", b"\x90", b"\x91", b"\x92",
         b"\x93", b"\x94", b"Q", b"d", b"l", b"K\x01", b"q\x01", b"h\x01", b"h\x00", b"G" + bytes(8),
         text("a"), text("_metadata"), text("latin1"), row(text("a")), hostile.storage(), tensor(),
-        tensor(shape=(2, 2), stride=(2, 1)), hostile.ordered_dict(), name("collections", "OrderedDict"),
+        tensor(shape=(2, 2), stride=(2, 1)), ordered_dict(), name("collections", "OrderedDict"),
         name("torch._utils", "_rebuild_tensor_v2"), name("torch._utils", "_rebuild_parameter"),
         name("torch._tensor", "_rebuild_from_type_v2"), name("torch", "FloatStorage"),
         name("torch", "Size"), name("torch", "device"), name("_codecs", "encode"),
