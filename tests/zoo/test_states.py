@@ -246,3 +246,32 @@ def test_tied_weights_are_each_measured_as_torch_computes_with_them(tmp_path):
     found = effective_weights(tmp_path / "x.pt")
     assert torch.equal(found["head.weight"], weight)
     assert torch.equal(found["embedding.weight"], embedding.weight.detach())
+
+
+WRAPPED = {
+    "DataParallel": (lambda layer: nn.ModuleDict({"module": layer}), "module.weight"),
+    "torch.compile": (lambda layer: nn.ModuleDict({"_orig_mod": layer}), "_orig_mod.weight"),
+    "both, in the middle": (
+        lambda layer: nn.ModuleDict(
+            {"block": nn.ModuleDict({"_orig_mod": nn.ModuleDict({"module": layer})})}
+        ),
+        "block._orig_mod.module.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("put", [_hooked, lambda w: parametrizations.spectral_norm(Holder(w))])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_wrappers_prefix_stays_in_the_name_and_changes_no_number(name, put, tmp_path):
+    wrap, key = WRAPPED[name]
+    layer = put(_random(6, 4))
+    torch.save({"state_dict": wrap(layer).state_dict(), "epoch": 3}, tmp_path / "x.pt")
+    found = effective_weights(tmp_path / "x.pt")
+    assert set(found) == {f"state_dict/{key}"}
+    assert torch.equal(found[f"state_dict/{key}"], _removed(layer))
+
+
+def test_an_averaged_model_is_measured_beside_its_counter(tmp_path):
+    model = torch.optim.swa_utils.AveragedModel(nn.Linear(4, 3))
+    torch.save(model.state_dict(), tmp_path / "x.pt")
+    assert set(measure(tmp_path / "x.pt")) == {"module.weight", "module.bias"}
