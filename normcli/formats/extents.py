@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from normcli.errors import CheckpointError
+from normcli.formats.spelling import counted
 from normcli.records import ITEMSIZE, Shape
 
 _LARGEST = 2**63 - 1  # what torch can hold in a size, a stride or an offset
@@ -80,7 +81,7 @@ def check_view(start: int, shape: Shape, stride: Shape, itemsize: int, nbytes: i
     for word, numbers in (("offset", (start,)), ("size", shape), ("stride", stride)):
         for number in numbers:
             if number < 0:
-                raise CheckpointError(f"{word} is {number:.6g}, expected no negative number")
+                raise CheckpointError(f"{word} is {counted(number)}, expected no negative number")
             if number > _LARGEST:
                 raise CheckpointError(f"{word} is 2^63 or more, which no tensor can have")
     if len(shape) != len(stride):
@@ -90,10 +91,10 @@ def check_view(start: int, shape: Shape, stride: Shape, itemsize: int, nbytes: i
         return
     end = (start + span(shape, stride)) * itemsize
     if end > nbytes:
-        raise CheckpointError(f"reaches byte {end:.15g} of its storage, which has {nbytes}")
+        raise CheckpointError(f"reaches byte {counted(end)} of its storage, which has {nbytes}")
     if numel * itemsize > nbytes:
         raise CheckpointError(
-            f"is an expanded view: {numel * itemsize:.15g} bytes from a storage of {nbytes}",
+            f"is an expanded view: {counted(numel * itemsize)} bytes from a storage of {nbytes}",
             hint="save a copy: tensor.clone()",
         )
 

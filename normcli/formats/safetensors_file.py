@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.extents import Extent, Record, contiguous
 from normcli.formats.opened import Header
-from normcli.formats.spelling import quoted
+from normcli.formats.spelling import counted, quoted
 from normcli.formats.strict_json import Pairs, parse_json, unique
 from normcli.records import ITEMSIZE, Skipped, TensorRef
 
@@ -133,7 +133,7 @@ def _check_size(where: str, entry: _Entry) -> None:
     need, rest = divmod(math.prod(entry.shape) * bits, 8)
     if rest or entry.end - entry.begin != need:
         raise CheckpointError(
-            f"{where} has {entry.end - entry.begin} bytes, expected {need:.15g} for its shape "
+            f"{where} has {entry.end - entry.begin} bytes, expected {counted(need)} for its shape "
             f"and dtype {entry.dtype}"
         )
 

@@ -25,6 +25,13 @@ def key_text(key: object) -> str:
     return f"{key!r} ({type(key).__name__})"
 
 
+def counted(number: int) -> str:
+    """A number of a file, by its power of two where it is longer than any file."""
+    if number.bit_length() <= 64:
+        return str(number)
+    return f"{'-' if number < 0 else ''}2^{number.bit_length() - 1} or more"
+
+
 def several(words: Iterable[str], *, most: int = 8) -> str:
     """`a, b, c`, and how many more where there are more than `most`."""
     listed = list(words)

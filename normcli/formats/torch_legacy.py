@@ -12,7 +12,7 @@ from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
 from normcli.formats.pickle_machine import PickleMachine
 from normcli.formats.pickle_nodes import DictNode, GlobalNode, StorageNode, StorageType
 from normcli.formats.sections import find_tensors
-from normcli.formats.spelling import quoted
+from normcli.formats.spelling import counted, quoted
 from normcli.formats.torch_tables import TorchTables, torch_header
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _records(
         at += 8 + nbytes
         if at > source.size:
             raise CheckpointError(
-                f"ends at byte {source.size}, expected {at} or more",
+                f"ends at byte {source.size}, expected {counted(at)} or more",
                 hint="the file is truncated; download it again",
             )
     if at != source.size:
@@ -114,5 +114,6 @@ def _records(
 def _check_count(count: int, node: StorageNode) -> None:
     if count != node.numel or count < 0:
         raise CheckpointError(
-            f"storage {quoted(node.key)} has {count} elements, its pickle says {node.numel}"
+            f"storage {quoted(node.key)} has {count} elements, "
+            f"its pickle says {counted(node.numel)}"
         )

@@ -13,7 +13,7 @@ from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
 from normcli.formats.pickle_machine import PickleMachine
 from normcli.formats.pickle_nodes import StorageNode, StorageType
 from normcli.formats.sections import find_tensors
-from normcli.formats.spelling import quoted, several
+from normcli.formats.spelling import counted, quoted, several
 from normcli.formats.torch_tables import TorchTables, torch_header
 from normcli.formats.zip_container import STORED, Entry, read_entries
 from normcli.records import Skipped
@@ -80,7 +80,7 @@ class _Storages:
         record = self.record(key)
         if record.nbytes != nbytes:
             raise CheckpointError(
-                f"storage {quoted(key)} has {nbytes:.15g} bytes in the pickle, "
+                f"storage {quoted(key)} has {counted(nbytes)} bytes in the pickle, "
                 f"{record.nbytes} in the archive"
             )
 

@@ -13,7 +13,8 @@ from normcli.formats import open_checkpoint
 # Without a slash: {"a/b": t, "a": {"b": t}} has two tensors of one name, which is refused.
 LETTERS = st.characters(exclude_characters="/", exclude_categories=["Cs"])
 KEYS = st.one_of(
-    st.text(LETTERS, min_size=1, max_size=8), st.integers(-5, 5), st.booleans(), st.none(), st.binary(max_size=3),
+    st.text(LETTERS, min_size=1, max_size=8), st.integers(-5, 5), st.booleans(), st.none(),
+    st.binary(max_size=3),
     st.tuples(st.integers(0, 3), st.text(max_size=2)),
 )  # fmt: skip
 PLAIN = st.one_of(

@@ -41,6 +41,7 @@ BROKEN = [
     ("a float size", {"a": entry(0, 8, [2.0])}, 8, "is not described"),
     ("a huge size", {"a": entry(0, 8, [2**63])}, 8, "is not described"),
     ("a product that overflows", {"a": entry(0, 8, [2**62, 4, 2])}, 8, "has 8 bytes, expected"),
+    ("2^62 thirty times", {"a": entry(0, 8, [2**62] * 30)}, 8, "expected 2^1862 or more"),
     ("three offsets", {"a": {**entry(0, 8, [2]), "data_offsets": [0, 8, 8]}}, 8, "not described"),
     ("no dtype", {"a": {"shape": [2], "data_offsets": [0, 8]}}, 8, "is not described"),
     ("a tensor that is a number", {"a": 3}, 0, "is not described"),
