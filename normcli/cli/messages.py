@@ -27,7 +27,7 @@ def wants_color(choice: str, stream: TextIO | None, environment: Mapping[str, st
         return choice == "always"
     if environment.get("NO_COLOR"):
         return False
-    if environment.get("FORCE_COLOR"):
+    if environment.get("FORCE_COLOR", "") not in ("", "0"):
         return True
     return stream is not None and stream.isatty() and environment.get("TERM") != "dumb"
 

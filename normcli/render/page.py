@@ -35,5 +35,7 @@ class Page:
         self.out.write(text)
 
     def spelled(self, text: str) -> str:
-        """Our own notation as the stream can hold it: `σ₁`, or `sigma1` in ASCII."""
-        return text if self.unicode else text.translate(_ASCII)
+        """A text as the stream can hold it: `σ₁`, or `sigma1` in ASCII; other letters by number."""
+        if self.unicode or text.isascii():
+            return text
+        return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")

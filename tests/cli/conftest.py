@@ -19,6 +19,14 @@ def model(tmp_path):
     return path
 
 
+@pytest.fixture
+def lettered(tmp_path):
+    """A weight whose name no ASCII stream can hold."""
+    path = tmp_path / "lettered.safetensors"
+    save_file({"größe.σ₁.重み": torch.eye(2)}, path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def large(tmp_path_factory):
     """So many weights that their names fill a pipe."""
