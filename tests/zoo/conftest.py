@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import modules
 import pytest
+import torch
 from exhibits import Exhibit, effective_weights, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,12 @@ def exhibit(tmp_path_factory) -> Callable[[modules.Case], Exhibit]:
         return known[case]
 
     return show
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """As many threads as normcli gives to one weight: some kernels of torch sum per thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

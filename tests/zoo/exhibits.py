@@ -30,7 +30,7 @@ class Exhibit:
 
 def measure(path: Path) -> dict[str, Measurement]:
     """Name of the weight → what `normcli.inspect` says, vectors and scalars too."""
-    report = normcli.inspect(path, everything=True, jobs=1, sha256=False)
+    report = normcli.inspect(path, everything=True, sha256=False)
     return {each.name: each for each in report.measurements}
 
 

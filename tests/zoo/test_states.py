@@ -15,6 +15,8 @@ from torch.nn.utils import (
 )
 from torch.nn.utils.parametrize import remove_parametrizations
 
+import normcli
+
 
 class Holder(nn.Module):
     """A module that has a weight and nothing else."""
@@ -275,3 +277,13 @@ def test_an_averaged_model_is_measured_beside_its_counter(tmp_path):
     model = torch.optim.swa_utils.AveragedModel(nn.Linear(4, 3))
     torch.save(model.state_dict(), tmp_path / "x.pt")
     assert set(measure(tmp_path / "x.pt")) == {"module.weight", "module.bias"}
+
+
+def test_the_number_of_jobs_changes_no_number(tmp_path):
+    # torch's kernel for the last axis sums per thread: more threads give other last digits
+    layers = [weight_norm(Holder(_random(96, 48, 128)), dim=2) for _ in range(8)]
+    path = _saved(nn.ModuleList(layers), tmp_path / "x.pt")
+    one, many = (
+        normcli.inspect(path, metrics=["frobenius"], jobs=jobs).measurements for jobs in (1, 8)
+    )
+    assert one == many
