@@ -142,3 +142,10 @@ def test_the_classifier_measures_as_its_tensors_in_float64():
         assert found[name].frobenius == pytest.approx(matrix.norm().item(), rel=1e-12)
         exact = torch.linalg.svdvals(matrix)[0].item()
         assert found[name].spectral_norm.value == pytest.approx(exact, rel=1e-9)
+
+
+def test_measuring_again_gives_the_same_numbers_to_the_last_digit():
+    # a fresh thread of a pool starts with the number of threads that its library likes
+    path = FOLDER / "sngan.pt"
+    reports = [normcli.inspect(path, jobs=jobs, sha256=False) for jobs in (1, 2, 4) * 10]
+    assert not [each for each in reports if each.measurements != reports[0].measurements]
