@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-DEFAULT_BUDGET = 1 << 30  # bytes in flight
+_SMALLEST_BUDGET = 1 << 30
+_LARGEST_BUDGET = 8 << 30
 
 
 def default_workers() -> int:
@@ -25,22 +26,33 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
+def default_budget() -> int:
+    """Bytes in flight: a quarter of the machine's memory, between 1 and 8 GiB."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not every system has these names
+        return _SMALLEST_BUDGET
+    return min(max(memory // 4, _SMALLEST_BUDGET), _LARGEST_BUDGET)
+
+
 def ordered_map(
     work: Callable[[_Item], _Result],
     items: Iterable[_Item],
     *,
     workers: int,
     cost: Callable[[_Item], int],
-    budget: int = DEFAULT_BUDGET,
+    budget: int,
 ) -> Iterator[_Result]:
     """work(item) of every item, in order, several at a time.
 
     The cost (bytes) of all items in flight stays under `budget`; an item dearer than the budget
-    runs alone. An error surfaces at its item and cancels the rest; so does closing the iterator.
+    runs alone. An error surfaces at its item and cancels the rest; so does closing the iterator. A
+    signal (`KeyboardInterrupt` and the like) does not wait for what is running.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="normcli")
     queue: deque[Future[_Result]] = deque()
     running: dict[Future[_Result], int] = {}
+    waits = True
     try:
         for item in items:
             price = cost(item)
@@ -53,8 +65,11 @@ def ordered_map(
             queue.append(future)
         while queue:
             yield queue.popleft().result()
+    except BaseException as error:
+        waits = isinstance(error, (Exception, GeneratorExit))
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=waits, cancel_futures=True)
 
 
 def _retire(running: dict[Future[_Result], int]) -> None:

@@ -17,7 +17,7 @@ def test_results_come_in_the_order_of_the_items():
             gate.set()
         return item * item
 
-    results = ordered_map(work, range(50), workers=4, cost=lambda _: 1)
+    results = ordered_map(work, range(50), workers=4, cost=lambda _: 1, budget=100)
     assert list(results) == [item * item for item in range(50)]
 
 
@@ -47,7 +47,7 @@ def test_an_error_surfaces_at_its_item_and_cancels_the_rest():
             raise ValueError("three")
         return item
 
-    results = ordered_map(work, range(10_000), workers=2, cost=lambda _: 1)
+    results = ordered_map(work, range(10_000), workers=2, cost=lambda _: 1, budget=100)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -56,14 +56,14 @@ def test_an_error_surfaces_at_its_item_and_cancels_the_rest():
 
 def test_closing_the_iterator_ends_the_pool():
     before = threading.active_count()
-    results = ordered_map(lambda item: item, range(1000), workers=2, cost=lambda _: 1)
+    results = ordered_map(lambda item: item, range(1000), workers=2, cost=lambda _: 1, budget=100)
     assert next(results) == 0
     results.close()
     assert threading.active_count() == before
 
 
 def test_no_items_give_no_results():
-    assert list(ordered_map(lambda item: item, [], workers=2, cost=lambda _: 1)) == []
+    assert list(ordered_map(lambda item: item, [], workers=2, cost=lambda _: 1, budget=100)) == []
 
 
 def test_background_work_gives_its_result():

@@ -10,7 +10,7 @@ from normcli.commands.choice import listed
 from normcli.errors import RefusedError, UsageError
 from normcli.formats import open_checkpoint
 from normcli.records import Report
-from normcli.stream import DEFAULT_BUDGET, background, default_workers
+from normcli.stream import background, default_budget, default_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,8 @@ def inspect(
         seed: Of the random start.
         everything: Vectors and scalars as well.
         jobs: Weights measured at the same time; one a processor without.
-        memory: Bytes of weights in flight; 1 GiB without. A larger weight is measured alone.
+        memory: Bytes of weights in flight; a quarter of the machine's, 8 GiB at most,
+            without. A weight that needs more is measured alone.
         allow_opaque: Measure the tensors of a file that holds foreign objects.
         sha256: Whether the report carries the hash of every byte of the file.
         expect_sha256: Hex digest that the file must have, checked before anything is measured.
@@ -84,8 +85,8 @@ def inspect(
                 checkpoint,
                 weights,
                 options,
-                workers=jobs or default_workers(),
-                budget=memory or DEFAULT_BUDGET,
+                jobs=jobs or default_workers(),
+                budget=memory or default_budget(),
             )
             measurements = tuple(_observed(results, weights, observe))
             files = digest()

@@ -6,7 +6,7 @@ an answer for empty, NaN and half-precision matrices, and a line in `normcli.mea
 
 from normcli.linalg.certificate import spectral_norm
 from normcli.linalg.matrix import as_matrix, matrix_shape
-from normcli.linalg.norms import Census, census, vector_norm, zero_rows
+from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
 from normcli.linalg.power import arithmetic_dtype, power_iteration, power_step, sigma
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "arithmetic_dtype",
     "as_matrix",
     "census",
+    "census_of_pieces",
     "matrix_shape",
     "power_iteration",
     "power_step",

@@ -149,7 +149,7 @@ def _stretch(
     """(‖W′x‖/‖x‖, bound on its rounding error) of the vector on the smaller side."""
     m, n = matrix.shape
     total = 0.0
-    panels = row_panels(matrix) if m >= n else column_panels(matrix)
+    panels = row_panels(matrix, _GRAM_ENTRIES) if m >= n else column_panels(matrix, _GRAM_ENTRIES)
     for _, stored in panels:
         panel = wide(stored) * scale[0] * scale[1]
         image = (panel if m >= n else panel.mH) @ vector

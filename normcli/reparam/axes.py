@@ -30,7 +30,8 @@ def weight_norm_axes(v: Shape, g: Shape) -> tuple[Axis, ...]:
     """Row axes that weight norm can have been given, by the shape of g; empty if g is no such g.
 
     g is 1 everywhere but at the axis. One number (0-d, or (1,) as old files hold it) is the norm
-    of the whole tensor, `dim=None`. Where v has size 1 at several axes they all mean the same.
+    of the whole tensor, `dim=None`. Where v has size 1 at several axes they all mean the same but
+    for rounding; axis 0 and the last one, for which torch has a kernel of its own, come first.
     """
     if g == () or (g == (1,) and len(v) != 1):
         return (None,)
@@ -41,7 +42,8 @@ def weight_norm_axes(v: Shape, g: Shape) -> tuple[Axis, ...]:
         return ()
     if broad:
         return (broad[0],)
-    return tuple(axis for axis, size in enumerate(v) if size == 1)
+    ones = [axis for axis, size in enumerate(v) if size == 1]
+    return tuple(sorted(ones, key=lambda axis: (axis != 0, -axis)))
 
 
 def spectral_problem(parts: Mapping[str, TensorRef], weight: Shape) -> str:

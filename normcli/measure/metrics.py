@@ -1,0 +1,74 @@
+"""What can be measured of a weight: one function a metric, one line each in `METRICS`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from normcli import linalg
+from normcli.records import PowerIteration, StateValues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from normcli.measure.subject import Subject
+    from normcli.reparam import Decoded
+
+_TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
+
+
+def _power_iteration(subject: Subject) -> PowerIteration:
+    """In the update order of the layout; with its relative error where σ₁ is asked for as well."""
+    vectors = subject.decoded.vectors if subject.decoded else None
+    layout = subject.decoded.values.layout if subject.decoded else "parametrized"
+    steps = subject.options.power_iterations
+    if steps is None:
+        steps = _TORCH_INIT_STEPS if vectors is None else 1
+    value = linalg.power_iteration(
+        subject.matrix,
+        iterations=steps,
+        start=vectors,
+        legacy=vectors is not None and layout != "parametrized",
+        seed=subject.options.seed,
+    )
+    estimate = PowerIteration(value, steps, "random" if vectors is None else "stored")
+    if "spectral_norm" not in subject.options.metrics or not subject.spectral_norm.value > 0:
+        return estimate
+    return replace(estimate, relative_error=1 - value / subject.spectral_norm.value)
+
+
+def _stable_rank(subject: Subject) -> float | None:
+    sigma = subject.spectral_norm.value
+    if sigma == 0:
+        return None
+    ratio = subject.census.frobenius / sigma
+    return ratio * ratio
+
+
+def _state(subject: Subject) -> StateValues | None:
+    return _with_original(subject.decoded) if subject.decoded else None
+
+
+def _with_original(decoded: Decoded) -> StateValues:
+    """The numbers of a state with the exact σ₁ of what is stored, for each norm of a stack."""
+    stack = tuple(_with_original(each) for each in decoded.stack)
+    values = replace(decoded.values, stack=stack)
+    if decoded.original is None:
+        return values
+    exact = linalg.spectral_norm(linalg.as_matrix(decoded.original, decoded.axis)).value
+    values = replace(values, original_spectral_norm=exact)
+    if values.sigma_stored is None or not exact > 0:
+        return values
+    return replace(values, staleness=1 - values.sigma_stored / exact)
+
+
+METRICS: Mapping[str, Callable[[Subject], object]] = {
+    "frobenius": lambda subject: subject.census.frobenius,
+    "nan": lambda subject: subject.census.nan,
+    "inf": lambda subject: subject.census.inf,
+    "zero_rows": lambda subject: linalg.zero_rows(subject.matrix),
+    "spectral_norm": lambda subject: subject.spectral_norm,
+    "power_iteration": _power_iteration,
+    "stable_rank": _stable_rank,
+    "state": _state,
+}

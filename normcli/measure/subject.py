@@ -1,0 +1,89 @@
+"""One weight while it is measured: what was read of it, and each number once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from normcli import linalg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from normcli.formats.base import Checkpoint
+    from normcli.records import Axis, SpectralNorm
+    from normcli.reparam import Decoded
+
+# Metrics that need the entries once, in any order: no memory for the whole tensor.
+ONE_PASS = frozenset({"frobenius", "nan", "inf"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure, and how.
+
+    Attributes:
+        metrics: Keys of `METRICS`.
+        power_iterations: Steps; None is 1 from a stored u and 15 from a random start.
+        seed: Of the random start.
+        dims: Glob → row axis, first match wins.
+    """
+
+    metrics: frozenset[str]
+    power_iterations: int | None = None
+    seed: int = 0
+    dims: Mapping[str, Axis] | None = None
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether a plain weight can be measured piece by piece."""
+        return self.metrics <= ONE_PASS
+
+
+class Subject:
+    """A weight with its row axis settled; a number is computed when it is first asked for.
+
+    Attributes:
+        axis: Rows of the matrix.
+        decoded: Its norm state; None for a plain weight.
+        options: What is wanted.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        axis: Axis,
+        decoded: Decoded | None,
+        options: Options,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._name = name
+        self.axis = axis
+        self.decoded = decoded
+        self.options = options
+
+    @cached_property
+    def weight(self) -> Tensor:
+        """The effective weight."""
+        return self._checkpoint.read(self._name) if self.decoded is None else self.decoded.weight
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """The effective weight with its row axis first."""
+        return linalg.as_matrix(self.weight, self.axis)
+
+    @cached_property
+    def census(self) -> linalg.Census:
+        """One pass: ‖W‖_F, NaN, Inf; from the file where nothing else needs the tensor."""
+        if self.decoded is None and self.options.one_pass:
+            return linalg.census_of_pieces(lambda: self._checkpoint.pieces(self._name))
+        return linalg.census(self.weight)
+
+    @cached_property
+    def spectral_norm(self) -> SpectralNorm:
+        """Exact σ₁ of the matrix."""
+        return linalg.spectral_norm(self.matrix)
