@@ -165,6 +165,6 @@ def _troubles(measurement: Measurement) -> Iterator[str]:
     for norm in state.stack or (state,) if state else ():
         if norm.staleness is not None and not abs(norm.staleness) <= _STALE:
             yield (
-                f"stale u and v: stored σ {norm.sigma_stored:.4g} is {norm.staleness:+.1%} off "
-                f"σ₁ = {norm.original_spectral_norm:.4g} of the original"
+                f"stale u and v: stored σ is {norm.sigma_stored:.4g}, "
+                f"σ₁ of the original {norm.original_spectral_norm:.4g}"
             )

@@ -162,15 +162,16 @@ def _reach(tensors: _Prepared, axis: int) -> float:
 
 
 def _troubles(divisor: float, tensors: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with the stored vectors."""
+    """What is wrong with σ and with the stored vectors."""
+    original = tensors["original"]
+    if not original.numel():
+        return []
     notes = []
-    if not divisor > 0 and tensors["original"].numel():
+    if not divisor > 0:
         notes.append(f"stored σ is {divisor:.4g}, expected a positive number")
-    half = tensors["original"].element_size() < 4
-    tolerance = 2e-2 if half else 1e-3
-    for role in ("u", "v"):
-        if role in tensors:
-            length = vector_norm(tensors[role])
-            if not abs(length - 1) <= tolerance and tensors["original"].numel():
-                notes.append(f"‖{role}‖ is {length:.4g}, expected 1: an average of states?")
+    tolerance = 2e-2 if original.element_size() < 4 else 1e-3
+    lengths = {role: vector_norm(tensors[role]) for role in ("u", "v") if role in tensors}
+    wrong = [f"‖{r}‖ is {x:.4g}" for r, x in lengths.items() if not abs(x - 1) <= tolerance]
+    if wrong:
+        notes.append(f"{' and '.join(wrong)}, expected 1: averaged by an EMA or a merge?")
     return notes

@@ -1,10 +1,6 @@
-"""The switch that rewrites the golden files: `pytest tests/render --write-golden`."""
+"""Whether the golden files are to be rewritten: `pytest tests/render --write-golden`."""
 
 import pytest
-
-
-def pytest_addoption(parser):
-    parser.addoption("--write-golden", action="store_true", help="rewrite tests/render/golden")
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""What `normcli inspect` says of the sample checkpoints, whole, beside each of them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "sample_checkpoints"
+NAMES = [
+    "sngan.pt",
+    "sngan-parametrized.pt",
+    "sngan-sharded",
+    "sngan-defect.pt",
+    "classifier-bf16.safetensors",
+]
+
+
+def inspected(name, *options):
+    """Standard output of a real process at 80 columns, without the time that it took."""
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "normcli", "inspect", f"sample_checkpoints/{name}", *options]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return re.sub(r" · [\d.]+ s$", "", done.stdout.decode(), flags=re.M)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_is_the_one_beside_the_checkpoint(name, request):
+    expected = SAMPLES / "expected" / f"{name}.txt"
+    found = inspected(name, "--format", "table")
+    if request.config.getoption("--write-golden", default=False):
+        expected.write_text(found, encoding="utf-8")
+    assert found == expected.read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_a_table_that_is_true():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = (SAMPLES / "expected" / "sngan-defect.pt.txt").read_text(encoding="utf-8")
+    shown = "\n".join(line[1:] for line in table.rstrip().splitlines())
+    assert shown in readme
+
+
+def test_every_sample_has_a_case_here():
+    ending = (".pt", ".safetensors", "-sharded")
+    assert sorted(NAMES) == sorted(p.name for p in SAMPLES.iterdir() if p.name.endswith(ending))
