@@ -24,7 +24,7 @@ def inspected(name, *options):
     environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
     command = [sys.executable, "-m", "normcli", "inspect", f"sample_checkpoints/{name}", *options]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    return re.sub(r" · [\d.]+ s$", "", done.stdout.decode(), flags=re.M)
+    return re.sub(r" · [\d.]+ s$", "", done.stdout.decode(), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)

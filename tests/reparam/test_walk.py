@@ -124,7 +124,8 @@ UNKNOWN = {
         "index 1 has no state",
     ),
     "nested": ({P + "parametrizations.original.original": (5, 7)}, {}, "of a parametrization"),
-    "two outputs": ({P + "original0": (5, 7), P + "original1": (5, 7)}, {}, "not g and v of weight norm"),
+    "two outputs": (
+        {P + "original0": (5, 7), P + "original1": (5, 7)}, {}, "not g and v of weight norm"),
     "three originals": (
         {P + "original0": (5, 1), P + "original1": (5, 7), P + "original2": (5,)}, {}, "original2"),
 }  # fmt: skip
