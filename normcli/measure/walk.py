@@ -38,10 +38,14 @@ def measure(
     """A measurement of each weight, in order, `jobs` at a time within `budget` bytes."""
     axis_of = _axis_choice(options.dims or {})
     workers = max(1, min(jobs, len(weights)))
-    threads = 1 if options.one_pass else max(1, jobs // workers)
-    with _torch_threads(threads):
+
+    def work(weight: Weight) -> Measurement:
+        torch.set_num_threads(1)  # counts for this thread only if said in it
+        return measure_weight(checkpoint, weight, options, axis_of(weight))
+
+    with _torch_threads_restored():
         yield from ordered_map(
-            lambda weight: measure_weight(checkpoint, weight, options, axis_of(weight)),
+            work,
             weights,
             workers=workers,
             cost=lambda weight: cost(weight, options),
@@ -50,14 +54,14 @@ def measure(
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Torch's own threads limited to each worker's share, for as long as they work.
+def _torch_threads_restored() -> Iterator[None]:
+    """Give torch its number of threads back, once every worker has limited itself to one.
 
-    Two pools that each believe to own the machine wait for each other's threads: on two busy
-    processors that made a pass up to 60 times slower.
+    One thread a weight: the numbers of a weight then depend on nothing but the weight (some of
+    torch's kernels sum by threads), and pools that each believe to own the machine do not wait for
+    each other: on two busy processors that made a pass up to 60 times slower.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
     try:
         yield
     finally:
