@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from normcli.commands.choice import listed
 from normcli.errors import RefusedError, UsageError
 from normcli.formats import open_checkpoint
-from normcli.records import Report
+from normcli.records import METRIC_NAMES, Report
 from normcli.stream import background, default_budget, default_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from normcli.formats.base import Checkpoint
@@ -56,7 +56,7 @@ def inspect(
         path: A file, a folder of shards, an index, or one shard.
         include: Globs on `SECTION/KEY` or KEY; all weights without one.
         exclude: Globs of weights to leave out.
-        metrics: Keys of `normcli.measure.METRICS`; all of them without.
+        metrics: Names of `normcli.records.METRIC_NAMES`; all of them without.
         dims: Glob → row axis, where the file does not tell.
         power_iterations: Steps; 1 from a stored u and 15 from a random start without.
         seed: Of the random start.
@@ -73,13 +73,14 @@ def inspect(
         CheckpointError: The file cannot be read, or is refused.
         UsageError: An option cannot be meant.
     """
-    from normcli.measure import METRICS, Options, measure
-
-    options = Options(_metrics(metrics, METRICS), power_iterations, seed, dims)
+    wanted = _metrics(metrics)
     with open_checkpoint(path, allow_opaque=allow_opaque) as checkpoint:
         if expect_sha256 is not None:
             _expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
+        from normcli.measure import Options, measure  # torch: only for a file that is sound
+
+        options = Options(wanted, power_iterations, seed, dims)
         with background(checkpoint.digest if sha256 else lambda _: checkpoint.files) as digest:
             results = measure(
                 checkpoint,
@@ -94,14 +95,13 @@ def inspect(
         return Report(checkpoint.path, checkpoint.format, files, measurements, skipped, notes)
 
 
-def _metrics(names: Sequence[str] | None, known: Iterable[str]) -> frozenset[str]:
-    known = tuple(known)
+def _metrics(names: Sequence[str] | None) -> frozenset[str]:
     for name in names or ():
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        if name not in METRIC_NAMES:
+            near = get_close_matches(name, METRIC_NAMES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(METRIC_NAMES)}"
             raise UsageError(f"no metric is called {name!r}", where="--metrics", hint=hint)
-    return frozenset(known if names is None else names)
+    return frozenset(METRIC_NAMES if names is None else names)
 
 
 def _expect(checkpoint: Checkpoint, wanted: str) -> None:

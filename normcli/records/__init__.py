@@ -18,6 +18,7 @@ from normcli.records.header import (
     full_name,
 )
 from normcli.records.measurement import (
+    METRIC_NAMES,
     Measurement,
     PowerIteration,
     SpectralNorm,
@@ -29,6 +30,7 @@ from normcli.records.report import Listing, Report
 __all__ = [
     "ITEMSIZE",
     "MEASURABLE",
+    "METRIC_NAMES",
     "Axis",
     "InputFile",
     "Listing",

@@ -147,6 +147,19 @@ class Measurement:
         return {name: value for name, value in record.items() if value is not None}
 
 
+# Fields of a measurement that can be asked for; all other ones are always there.
+METRIC_NAMES = (
+    "frobenius",
+    "nan",
+    "inf",
+    "zero_rows",
+    "spectral_norm",
+    "power_iteration",
+    "stable_rank",
+    "state",
+)
+
+
 def plain(value: float | None) -> float | str | None:
     """A number as JSON can hold it: NaN and infinities become "nan", "inf" and "-inf"."""
     if value is None or math.isfinite(value):
