@@ -78,14 +78,13 @@ def inspect(
         if expect_sha256 is not None:
             _expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
-        from normcli.measure import Options, measure  # torch: only for a file that is sound
-
-        options = Options(wanted, power_iterations, seed, dims)
         with background(checkpoint.digest if sha256 else lambda _: checkpoint.files) as digest:
+            from normcli.measure import Options, measure  # torch: only for a file that is sound
+
             results = measure(
                 checkpoint,
                 weights,
-                options,
+                Options(wanted, power_iterations, seed, dims),
                 jobs=jobs or default_workers(),
                 budget=memory or default_budget(),
             )
