@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from normcli import linalg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -43,6 +42,26 @@ class Options:
         return self.metrics <= ONE_PASS
 
 
+_Value = TypeVar("_Value")
+
+
+class once(Generic[_Value]):  # noqa: N801  reads as the decorator that it is
+    """A property that is computed when it is first asked for.
+
+    `functools.cached_property` before Python 3.12 takes one lock for all instances of a class: the
+    weights would be measured one after the other.
+    """
+
+    def __init__(self, compute: Callable[[Any], _Value]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, instance: Any, _owner: type) -> _Value:  # noqa: ANN401  any class has one
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
+
+
 class Subject:
     """A weight with its row axis settled; a number is computed when it is first asked for.
 
@@ -66,24 +85,24 @@ class Subject:
         self.decoded = decoded
         self.options = options
 
-    @cached_property
+    @once
     def weight(self) -> Tensor:
         """The effective weight."""
         return self._checkpoint.read(self._name) if self.decoded is None else self.decoded.weight
 
-    @cached_property
+    @once
     def matrix(self) -> Tensor:
         """The effective weight with its row axis first."""
         return linalg.as_matrix(self.weight, self.axis)
 
-    @cached_property
+    @once
     def census(self) -> linalg.Census:
         """One pass: ‖W‖_F, NaN, Inf; from the file where nothing else needs the tensor."""
         if self.decoded is None and self.options.one_pass:
             return linalg.census_of_pieces(lambda: self._checkpoint.pieces(self._name))
         return linalg.census(self.weight)
 
-    @cached_property
+    @once
     def spectral_norm(self) -> SpectralNorm:
         """Exact σ₁ of the matrix."""
         return linalg.spectral_norm(self.matrix)

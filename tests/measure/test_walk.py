@@ -1,0 +1,63 @@
+"""Several weights at a time, and each one's number once."""
+
+import threading
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import normcli
+from normcli import linalg
+from normcli.measure.subject import once
+
+
+@pytest.fixture
+def path(tmp_path):
+    tensors = {f"{i}.weight": torch.randn(5, 4) for i in range(4)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize("metric", ["spectral_norm", "frobenius"])
+def test_two_weights_are_measured_at_the_same_time(path, monkeypatch, metric):
+    together = threading.Barrier(2, timeout=20)
+    name = {"spectral_norm": "spectral_norm", "frobenius": "census_of_pieces"}[metric]
+    compute = getattr(linalg, name)
+
+    def meet(argument):
+        together.wait()
+        return compute(argument)
+
+    monkeypatch.setattr(linalg, name, meet)
+    report = normcli.inspect(path, metrics=[metric], jobs=2)
+    assert len(report.measurements) == 4
+
+
+def test_no_two_are_where_memory_is_for_one(path, monkeypatch):
+    running, most = [], []
+    compute = linalg.spectral_norm
+
+    def count(matrix):
+        running.append(1)
+        most.append(len(running))
+        threading.Event().wait(0.01)
+        running.pop()
+        return compute(matrix)
+
+    monkeypatch.setattr(linalg, "spectral_norm", count)
+    normcli.inspect(path, metrics=["spectral_norm"], jobs=4, memory=1)
+    assert max(most) == 1
+
+
+def test_a_number_is_computed_once():
+    class Counted:
+        calls = 0
+
+        @once
+        def number(self):
+            """Of something."""
+            self.calls += 1
+            return 7
+
+    counted = Counted()
+    assert (counted.number, counted.number, counted.calls) == (7, 7, 1)
