@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli.commands.choice import listed
 from normcli.errors import RefusedError, UsageError
 from normcli.formats import open_checkpoint
 from normcli.records import METRIC_NAMES, Report
-from normcli.stream import background, default_budget, default_workers
+from normcli.stream import background, default_budget, default_workers, ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from normcli.formats.base import Checkpoint
-    from normcli.records import Axis, Measurement, Weight
+    from normcli.records import Axis, InputFile, Measurement, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def inspect(
         if expect_sha256 is not None:
             _expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
-        with background(checkpoint.digest if sha256 else lambda _: checkpoint.files) as digest:
+        with background(partial(_hashed, checkpoint, wanted=sha256)) as hashed:
             from normcli.measure import Options, measure  # torch: only for a file that is sound
 
             results = measure(
@@ -89,7 +90,7 @@ def inspect(
                 budget=memory or default_budget(),
             )
             measurements = tuple(_observed(results, weights, observe))
-            files = digest()
+            files = hashed()
         checkpoint.check_unchanged()
         return Report(checkpoint.path, checkpoint.format, files, measurements, skipped, notes)
 
@@ -103,9 +104,28 @@ def _metrics(names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(METRIC_NAMES if names is None else names)
 
 
+def _hashed(
+    checkpoint: Checkpoint, unwanted: Callable[[], bool], *, wanted: bool
+) -> tuple[InputFile, ...]:
+    """The files with their sha256, several at a time; as they are where it is not wanted."""
+    if not wanted:
+        return checkpoint.files
+    hashes = ordered_map(
+        lambda file: checkpoint.digest(file, unwanted),
+        checkpoint.files,
+        workers=default_workers(),
+        cost=lambda _: 1,
+        budget=len(checkpoint.files),
+    )
+    return tuple(hashes)
+
+
 def _expect(checkpoint: Checkpoint, wanted: str) -> None:
     """Refuse every other input before anything of it is measured."""
-    found = ", ".join(each.sha256 for each in checkpoint.digest())
+    if len(checkpoint.files) != 1:
+        count = len(checkpoint.files)
+        raise UsageError(f"pins one file, '{checkpoint.path}' has {count}", where="--expect-sha256")
+    found = checkpoint.digest(checkpoint.files[0]).sha256
     if found != wanted.strip().lower():
         raise RefusedError(
             f"sha256 is {found}, expected {wanted}",

@@ -62,10 +62,11 @@ class Checkpoint(Protocol):
             CheckpointError: As `read`.
         """
 
-    def digest(self, unwanted: Callable[[], bool] = ...) -> tuple[InputFile, ...]:
-        """`files` with the sha256 of each, from the same descriptors; reads every byte.
+    def digest(self, file: InputFile, unwanted: Callable[[], bool] = ...) -> InputFile:
+        """One of `files` with its sha256, from the descriptor that tensors are read with.
 
-        Gives up where `unwanted`, asked from time to time, says that nobody waits for the result.
+        Reads every byte; gives up where `unwanted`, asked from time to time, says that nobody waits
+        for the result. Safe to call from several threads at once.
         """
 
     def check_unchanged(self) -> None:
@@ -78,11 +79,13 @@ class Checkpoint(Protocol):
     def close(self) -> None:
         """Give the descriptors back."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, UsageError
+from normcli.formats.base import Checkpoint
 from normcli.formats.source import never
 from normcli.formats.spelling import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
     from torch import Tensor
-    from typing_extensions import Self
 
     from normcli.formats.extents import Extent
     from normcli.formats.source import Source
@@ -45,7 +44,7 @@ class Header:
     notes: tuple[str, ...] = ()
 
 
-class OpenedFile:
+class OpenedFile(Checkpoint):
     """A checkpoint in one file; the contract is `Checkpoint`."""
 
     def __init__(self, source: Source, header: Header) -> None:
@@ -103,9 +102,9 @@ class OpenedFile:
             message = f"{quoted(name)}: {error.message}"
             raise kind(message, hint=error.hint, where=self.path) from error
 
-    def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
-        """`files` with their sha256."""
-        return (self._source.digest(unwanted),)
+    def digest(self, _file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
+        """The file with its sha256."""
+        return self._source.digest(unwanted)
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the file is not what was opened."""
@@ -114,14 +113,3 @@ class OpenedFile:
     def close(self) -> None:
         """Give the descriptor back."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, RefusedError, UsageError
+from normcli.formats.base import Checkpoint
 from normcli.formats.shard_index import read_index
 from normcli.formats.source import never
 from normcli.formats.spelling import quoted, several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
     from torch import Tensor
-    from typing_extensions import Self
 
-    from normcli.formats.base import Checkpoint
     from normcli.formats.budgets import Budgets
     from normcli.formats.shard_index import ShardIndex
     from normcli.formats.source import Source
@@ -65,7 +63,7 @@ def open_shards(
         raise
 
 
-class OpenedShards:
+class OpenedShards(Checkpoint):
     """A checkpoint in several files; the contract is `Checkpoint`."""
 
     def __init__(self, source: Source, index: ShardIndex, shards: Mapping[str, Checkpoint]) -> None:
@@ -100,9 +98,9 @@ class OpenedShards:
             raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
         return self._shards[self._map[name]]
 
-    def digest(self, unwanted: Callable[[], bool] = never) -> tuple[InputFile, ...]:
-        """`files` with their sha256, unless `unwanted` says that nobody waits for it."""
-        return tuple(file for shard in self._shards.values() for file in shard.digest(unwanted))
+    def digest(self, file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
+        """The shard of that name with its sha256."""
+        return self._shards[file.name].digest(file, unwanted)
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the index or a shard is not what was opened."""
@@ -115,17 +113,6 @@ class OpenedShards:
         self._source.close()
         for shard in self._shards.values():
             shard.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _check_folder(folder: Path, names: list[str]) -> None:

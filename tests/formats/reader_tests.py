@@ -165,7 +165,7 @@ class ReaderTests:
         path = self.write(tmp_path, {"a": torch.zeros(3), "b": torch.ones(4)})
         with open_checkpoint(path) as checkpoint:
             folder = path if path.is_dir() else path.parent
-            for file in checkpoint.digest():
+            for file in map(checkpoint.digest, checkpoint.files):
                 content = (folder / file.name).read_bytes()
                 assert file.nbytes == len(content)
                 assert file.sha256 == hashlib.sha256(content).hexdigest()
