@@ -14,6 +14,7 @@ from normcli.records import ITEMSIZE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
     from torch import Tensor
 
     from normcli.formats.extents import Extent, Record
@@ -33,9 +34,7 @@ def read_tensor(source: Source, extent: Extent, *, checked: bool, out: Tensor | 
         checked: Whether the CRC of the record is known to be right.
         out: Memory to read into instead of new memory where it is large enough; uint8, 1-D.
     """
-    import torch
-
-    dtype = getattr(torch, extent.dtype)
+    dtype = _torch_dtype(extent.dtype)
     if data_bytes(extent.shape, extent.dtype) == 0:
         return _empty(extent)
     itemsize = ITEMSIZE[extent.dtype]
@@ -53,6 +52,16 @@ def read_tensor(source: Source, extent: Extent, *, checked: bool, out: Tensor | 
     return memory.view(dtype).as_strided(extent.shape, extent.stride)
 
 
+def _torch_dtype(name: str) -> torch.dtype:
+    import torch
+
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        message = f"has dtype {name}, which torch {torch.__version__} does not have"
+        raise CheckpointError(message, hint="a newer torch reads it")
+    return dtype
+
+
 def read_pieces(source: Source, extent: Extent, *, checked: bool) -> Iterator[Tensor]:
     """All entries of the tensor, 256 KiB at a time, in one buffer that is used again.
 
@@ -60,25 +69,26 @@ def read_pieces(source: Source, extent: Extent, *, checked: bool) -> Iterator[Te
     """
     import torch
 
-    numel = math.prod(extent.shape)
-    if extent.swap or extent.span != numel or overlaps(extent.shape, extent.stride):
+    itemsize = ITEMSIZE[extent.dtype]
+    whole = math.prod(extent.shape) * itemsize
+    if extent.swap or extent.span * itemsize != whole or overlaps(extent.shape, extent.stride):
         yield read_tensor(source, extent, checked=checked, out=None).flatten()
         return
     record = extent.record
-    whole = numel * ITEMSIZE[extent.dtype]
-    if not checked and record.crc is not None and whole < record.nbytes:
+    summed = record.crc is not None and not checked
+    if summed and whole < record.nbytes:
         check_crc(source, record)
-        checked = True
+        summed = False
     memory = torch.empty(min(_STREAM, whole), dtype=torch.uint8)
-    view, entries = memoryview(memory.numpy()), memory.view(getattr(torch, extent.dtype))  # type: ignore[arg-type]  # as in _memory
-    first, crc = record.offset + extent.start * ITEMSIZE[extent.dtype], 0
+    view = memoryview(memory.numpy())  # type: ignore[arg-type]  # numpy's stub for 3.10
+    entries = memory.view(_torch_dtype(extent.dtype))
+    crc = 0
     for start in range(0, whole, _STREAM):
-        size = min(_STREAM, whole - start)
-        source.fill(view[:size], first + start)
-        if not checked and record.crc is not None:
-            crc = zlib.crc32(view[:size], crc)
-        yield entries[: size // ITEMSIZE[extent.dtype]]
-    if not checked and record.crc is not None:
+        piece = view[: whole - start]
+        source.fill(piece, record.offset + extent.start * itemsize + start)
+        crc = zlib.crc32(piece, crc) if summed else 0
+        yield entries[: len(piece) // itemsize]
+    if summed:
         _compare(record, crc)
 
 
@@ -119,7 +129,7 @@ def _empty(extent: Extent) -> Tensor:
     import torch
 
     try:
-        return torch.empty_strided(extent.shape, extent.stride, dtype=getattr(torch, extent.dtype))
+        return torch.empty_strided(extent.shape, extent.stride, dtype=_torch_dtype(extent.dtype))
     except RuntimeError as error:  # the sizes beside the 0 overflow when torch multiplies them
         raise CheckpointError(f"torch has no tensor of shape {extent.shape}") from error
 

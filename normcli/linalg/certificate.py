@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from normcli.errors import UsageError
 from normcli.linalg.matrix import column_panels, row_major, row_panels, wide
 from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.records import SpectralNorm
@@ -36,7 +37,19 @@ def spectral_norm(matrix: Tensor) -> SpectralNorm:
     Returns:
         `failure_probability` is 0: the bracket does not depend on chance. A matrix with NaN or Inf
         gives NaN (method `non-finite`), one without entries 0 (`empty`).
+
+    Raises:
+        UsageError: Not two axes, or integers.
     """
+    if matrix.ndim != 2 or not (matrix.is_floating_point() or matrix.is_complex()):
+        found = f"{matrix.ndim} axes and dtype {str(matrix.dtype).removeprefix('torch.')}"
+        raise UsageError(f"the matrix has {found}, expected 2 axes of a floating or complex dtype")
+    with torch.no_grad():
+        return _bracket(matrix.detach())
+
+
+def _bracket(matrix: Tensor) -> SpectralNorm:
+    """The norm of a matrix of any size; the special ones need no Gram matrix."""
     if matrix.numel() == 0:
         return _certain(0.0, "empty")
     whole = census(matrix)

@@ -42,7 +42,16 @@ def weights(
             for key, note in stray_parts(section).items()
             if section[key].name not in owner
         )
+        strays.update(_scaled(section))
     return tuple(_in_order(header.values(), owner, strays))
+
+
+def _scaled(section: Mapping[str, TensorRef]) -> Iterator[tuple[str, str]]:
+    """Name of a float8 weight with scales of its own beside it → that they are not applied."""
+    for key, ref in section.items():
+        scales = [key + end for end in ("_scale_inv", "_scale") if key + end in section]
+        if scales and ref.dtype.startswith("float8"):
+            yield ref.name, f"float8 beside '{scales[0]}': the numbers are of the unscaled values"
 
 
 def _names(state: NormState) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from normcli.errors import UsageError
 from normcli.linalg import spectral_norm
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -174,3 +175,15 @@ def test_the_norm_lies_between_frobenius_over_root_rank_and_frobenius(m, n, seed
     found = spectral_norm(matrix).value
     assert frobenius / math.sqrt(min(m, n)) <= found * (1 + 1e-12)
     assert found <= frobenius * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("matrix", [torch.ones(3), torch.ones(2, 3, 4), torch.ones(2, 2).int()])
+def test_what_is_no_matrix_of_numbers_is_refused(matrix):
+    with pytest.raises(UsageError, match="expected 2 axes of a floating or complex dtype"):
+        spectral_norm(matrix)
+
+
+def test_a_parameter_is_measured_without_its_gradient():
+    layer = torch.nn.Linear(5, 4)
+    assert spectral_norm(layer.weight).value == pytest.approx(lapack(layer.weight.detach()))
+    assert layer.weight.grad is None

@@ -219,6 +219,14 @@ def test_a_stray_part_beside_a_plain_weight_is_a_note_on_it():
     assert "'fc.weight_v' beside 'fc.weight'" in found["fc.weight"].note
 
 
+def test_scales_of_a_float8_weight_are_said_not_to_be_applied():
+    weight = TensorRef("", "fc.weight", (256, 128), "float8_e4m3fn", 256 * 128)
+    found = weights({weight.name: weight, **refs({"fc.weight_scale_inv": (2, 1)})})
+    assert found[0].note == (
+        "float8 beside 'fc.weight_scale_inv': the numbers are of the unscaled values"
+    )
+
+
 def test_spectral_norm_twice_is_a_stack_in_order():
     shapes = {P + "original": (5, 7), P + "0._u": (5,), P + "0._v": (7,),
               P + "1._u": (5,), P + "1._v": (7,)}  # fmt: skip
