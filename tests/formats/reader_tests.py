@@ -40,7 +40,9 @@ def random_bytes(shape, dtype, seed=0):
 
 
 def raw_bytes(tensor):
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    # A contiguous tensor of one entry may have any strides: only a copy has those of its bytes.
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype).copy_(tensor.detach().reshape(-1))
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def assert_bit_equal(actual, expected):
