@@ -38,6 +38,27 @@ def test_bytes_in_flight_stay_within_the_budget(budget, most):
     assert max(seen) <= most
 
 
+def test_short_items_run_one_at_a_time_beside_the_others():
+    lock = threading.Lock()
+    running, most = [], []
+
+    def work(item):
+        if item % 2:
+            return item
+        with lock:
+            running.append(item)
+            most.append(len(running))
+        threading.Event().wait(0.001)
+        running.remove(item)
+        return item
+
+    results = ordered_map(
+        work, range(40), workers=4, cost=lambda _: 1, budget=100, short=lambda item: item % 2 == 0
+    )
+    assert list(results) == list(range(40))
+    assert max(most) == 1
+
+
 def test_an_error_surfaces_at_its_item_and_cancels_the_rest():
     started = []
 

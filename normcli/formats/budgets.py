@@ -2,7 +2,7 @@
 
 `Budgets().scaled(4)` is what `open_checkpoint(..., budget_scale=4)` reads with. The limits that
 keep one header below 450 MB of memory are estimates on the safe side, checked before the memory
-is spent.
+is spent; where the system tells what a process holds, that decides up to twice the estimate.
 """
 
 from __future__ import annotations

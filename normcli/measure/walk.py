@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from normcli.records import Axis, TensorRef, Weight
 
 _STALE = 0.05  # 1 − σ_stored/σ₁ beyond which u and v are called stale
+_SHORT = 100 * 100  # entries up to which a weight takes under a millisecond
+_BATCH = 64  # short weights that are handed to a worker together
 _PIECE = 4 << 20  # bytes that a weight takes which is measured piece by piece
 
 
@@ -37,20 +39,37 @@ def measure(
 ) -> Iterator[Measurement]:
     """A measurement of each weight, in order, `jobs` at a time within `budget` bytes."""
     axis_of = _axis_choice(options.dims or {})
-    workers = max(1, min(jobs, len(weights)))
 
-    def work(weight: Weight) -> Measurement:
+    def work(batch: Sequence[Weight]) -> list[Measurement]:
         torch.set_num_threads(1)  # counts for this thread only if said in it
-        return measure_weight(checkpoint, weight, options, axis_of(weight))
+        return [measure_weight(checkpoint, each, options, axis_of(each)) for each in batch]
 
     with _torch_threads_restored():
-        yield from ordered_map(
+        for measurements in ordered_map(
             work,
-            weights,
-            workers=workers,
-            cost=lambda weight: cost(weight, options),
+            batches(weights),
+            workers=max(1, min(jobs, len(weights))),
+            cost=lambda batch: sum(cost(each, options) for each in batch),
             budget=budget,
-        )
+            short=lambda batch: batch[0].parameters <= _SHORT,
+        ):
+            yield from measurements
+
+
+def batches(weights: Sequence[Weight]) -> Iterator[Sequence[Weight]]:
+    """Weights in order: each one alone, but neighbours that are short together."""
+    batch: list[Weight] = []
+    for weight in weights:
+        short = weight.parameters <= _SHORT
+        if batch and (not short or len(batch) == _BATCH):
+            yield batch
+            batch = []
+        if short:
+            batch.append(weight)
+        else:
+            yield [weight]
+    if batch:
+        yield batch
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import normalize
 
 from normcli.linalg import (
     arithmetic_dtype,
     as_matrix,
+    normalize,
     power_step,
     sigma,
     spectral_norm,
@@ -73,7 +73,7 @@ def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) ->
     chosen = _row_axis(state, prepared, axis, notes)
     matrix = as_matrix(original, chosen)
     if v is None:
-        v = normalize(torch.mv(matrix.mH, u), dim=0, eps=1e-12)
+        v = normalize(torch.mv(matrix.mH, u))
     divisor = _divisor(state.layout, matrix, u, v)
     baked = tensors.get("baked")
     weight = original / divisor if baked is None else baked

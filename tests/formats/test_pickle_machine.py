@@ -160,8 +160,8 @@ BUDGETS = [
     ("strings", pickle(b"(" + text("x" * 100_000) * 70 + b"l"), "bytes of strings"),
     ("encoded", pickle(b"(" + text("x" * 4_000_000) + b"q\0" + text("latin1") + b"q\1"
      + (name("_codecs", "encode") + b"h\0h\1\x86R") * 20 + b"l"), "bytes of strings"),
-    ("doubling lists", doubling(b"](h%ch%ce", tensor()), "bytes of memory"),
-    ("doubling tuples", doubling(b"h%ch%c\x86", tensor()), "bytes of memory"),
+    ("doubling lists", doubling(b"](h%ch%ce", tensor()), "refused: it holds more than"),
+    ("doubling tuples", doubling(b"h%ch%c\x86", tensor()), "refused: it holds more than"),
     ("doubling optimizers", doubling(b"h%ch%c\x86", name("a", "B"), b"}(" + text("state") + b"}"
      + text("param_groups") + b"](}(" + text("params") + b"h\x28ueu"), "containers to walk"),
     ("tuple keys", pickle(b"}(" + b"".join(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from normcli.errors import CheckpointError, RefusedError
+from normcli.formats import open_checkpoint
 
 GOOD = hostile.archive(hostile.state_dict(a=hostile.tensor()))
 
@@ -239,3 +240,10 @@ def test_an_archive_without_byteorder_is_little_endian(opened):
 def test_a_folder_name_in_any_script_is_read(opened):
     content = hostile.archive(hostile.state_dict(a=hostile.tensor()), top="模型 ß")
     assert list(opened(content).tensors) == ["a"]
+
+
+def test_a_hundred_thousand_tensors_are_not_too_many(tmp_path):
+    tensors = {f"layers.{i}.weight": torch.zeros(1, 1) for i in range(100_000)}
+    torch.save(tensors, tmp_path / "many.pt")
+    with open_checkpoint(tmp_path / "many.pt") as checkpoint:
+        assert list(checkpoint.tensors) == list(tensors)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm
 
-from normcli.linalg import power_iteration
+from normcli.linalg import normalize, power_iteration
 from normcli.linalg import spectral_norm as exact
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -81,3 +81,15 @@ def test_empty_and_zero_matrices_give_zero():
     assert power_iteration(torch.zeros(4, 3), iterations=15) == 0
     assert power_iteration(torch.zeros(0, 3), iterations=15) == 0
     assert power_iteration(torch.zeros(3, 0), iterations=15) == 0
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.complex64, torch.complex128], ids=str)
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 64, 1000, 70_001])
+def test_normalizing_is_that_of_torch_bit_for_bit(dtype, size):
+    vector = torch.randn(size, dtype=torch.complex128 if dtype.is_complex else None).to(dtype)
+    expected = nn.functional.normalize(vector, dim=0, eps=1e-12)
+    assert torch.equal(normalize(vector), expected)
+
+
+def test_a_zero_vector_stays_zero():
+    assert torch.equal(normalize(torch.zeros(3)), torch.zeros(3))

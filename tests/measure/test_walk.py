@@ -4,16 +4,20 @@ import threading
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import normcli
 from normcli import linalg
 from normcli.measure.subject import once
+from normcli.measure.walk import batches
+from normcli.records import TensorRef
 
 
 @pytest.fixture
 def path(tmp_path):
-    tensors = {f"{i}.weight": torch.randn(5, 4) for i in range(4)}
+    tensors = {f"{i}.weight": torch.randn(101, 100) for i in range(4)}
     save_file(tensors, tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
@@ -61,3 +65,12 @@ def test_a_number_is_computed_once():
 
     counted = Counted()
     assert (counted.number, counted.number, counted.calls) == (7, 7, 1)
+
+
+@given(sizes=st.lists(st.sampled_from([1, 99, 100, 101]), max_size=300))
+def test_batches_hold_every_weight_once_and_in_order(sizes):
+    refs = [TensorRef("", str(i), (100, n), "float32", 400 * n) for i, n in enumerate(sizes)]
+    found = list(batches(refs))
+    assert [weight for batch in found for weight in batch] == refs
+    assert all(len(batch) == 1 for batch in found if batch[0].parameters > 100 * 100)
+    assert all(batch and len(batch) <= 64 for batch in found)
