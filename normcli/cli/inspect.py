@@ -9,6 +9,7 @@ from normcli.cli import arguments, products
 from normcli.cli.messages import Voice
 from normcli.cli.options import (
     AllowOpaque,
+    BudgetScale,
     Color,
     Columns,
     Config,
@@ -77,6 +78,7 @@ def inspect(
     jobs: Jobs = None,
     memory: Memory = None,
     allow_opaque: AllowOpaque = False,
+    budget_scale: BudgetScale = 1.0,
     expect_sha256: ExpectSha256 = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -116,6 +118,7 @@ def inspect(
         jobs=jobs,
         memory=budget,
         allow_opaque=allow_opaque,
+        budget_scale=budget_scale,
         sha256=any(product.format == "json" for product in wanted),
         expect_sha256=expect_sha256,
     )

@@ -7,6 +7,7 @@ from normcli.cli import arguments, products
 from normcli.cli.messages import Voice
 from normcli.cli.options import (
     AllowOpaque,
+    BudgetScale,
     Color,
     Columns,
     Config,
@@ -51,6 +52,7 @@ def ls(
     exclude: Exclude = None,
     everything: Everything = False,
     allow_opaque: AllowOpaque = False,
+    budget_scale: BudgetScale = 1.0,
     quiet: Quiet = False,
     verbose: Verbose = False,
     color: Color = "auto",
@@ -76,6 +78,7 @@ def ls(
             exclude=exclude or (),
             everything=everything,
             allow_opaque=allow_opaque,
+            budget_scale=budget_scale,
         )
 
     found = each(paths, listed, voice)

@@ -187,6 +187,17 @@ AllowOpaque = Annotated[
         rich_help_panel=_SAFETY,
     ),
 ]
+BudgetScale = Annotated[
+    float,
+    typer.Option(
+        "--budget-scale",
+        metavar="X",
+        help="Allow headers X times as large as the limits that protect against hostile files. "
+        "Default: 1.",
+        show_default=False,
+        rich_help_panel=_SAFETY,
+    ),
+]
 ExpectSha256 = Annotated[
     str | None,
     typer.Option(

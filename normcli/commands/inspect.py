@@ -44,6 +44,7 @@ def inspect(
     jobs: int | None = None,
     memory: int | None = None,
     allow_opaque: bool = False,
+    budget_scale: float = 1.0,
     sha256: bool = True,
     expect_sha256: str | None = None,
     observe: Callable[[Measurement, Progress], None] | None = None,
@@ -66,6 +67,7 @@ def inspect(
         memory: Bytes of weights in flight; a quarter of the machine's, 8 GiB at most,
             without. A weight that needs more is measured alone.
         allow_opaque: Measure the tensors of a file that holds foreign objects.
+        budget_scale: Factor on the limits of `normcli.formats.budgets`, for a trusted large file.
         sha256: Whether the report carries the hash of every byte of the file.
         expect_sha256: Hex digest that the file must have, checked before anything is measured.
         observe: Called with each measurement, in order.
@@ -75,7 +77,7 @@ def inspect(
         UsageError: An option cannot be meant.
     """
     wanted = _metrics(metrics)
-    with open_checkpoint(path, allow_opaque=allow_opaque) as checkpoint:
+    with open_checkpoint(path, allow_opaque=allow_opaque, budget_scale=budget_scale) as checkpoint:
         if expect_sha256 is not None:
             _expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)

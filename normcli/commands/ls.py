@@ -20,6 +20,7 @@ def ls(
     exclude: Sequence[str] = (),
     everything: bool = False,
     allow_opaque: bool = False,
+    budget_scale: float = 1.0,
 ) -> Listing:
     """List every weight of a checkpoint from its header: no tensor is read, no torch imported.
 
@@ -29,11 +30,12 @@ def ls(
         exclude: Globs of weights to leave out.
         everything: Vectors, scalars and integer tensors as well.
         allow_opaque: List a file that holds foreign objects.
+        budget_scale: Factor on the limits of `normcli.formats.budgets`, for a trusted large file.
 
     Raises:
         CheckpointError: The file cannot be read, or is refused.
     """
-    with open_checkpoint(path, allow_opaque=allow_opaque) as checkpoint:
+    with open_checkpoint(path, allow_opaque=allow_opaque, budget_scale=budget_scale) as checkpoint:
         weights, skipped, notes = listed(
             checkpoint, include, exclude, everything=everything, unmeasured=True
         )

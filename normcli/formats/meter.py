@@ -89,7 +89,9 @@ def resident_bytes() -> int | None:
 
 def over_budget(what: str) -> RefusedError:
     """The refusal of a file that is too expensive."""
-    return RefusedError(f"refused: it holds {what}", hint="raise the budget if you trust the file")
+    return RefusedError(
+        f"refused: it holds {what}", hint="--budget-scale raises the limit, if you trust the file"
+    )
 
 
 def _more_than(limit: int, what: str) -> RefusedError:

@@ -79,7 +79,7 @@ def _check_count(raw: bytes, budgets: Budgets) -> None:
         raise RefusedError(
             f"its header holds {count} tensors, more than fit into "
             f"{budgets.memory // 1_000_000} MB of memory",
-            hint="raise the budget if you trust the file",
+            hint="--budget-scale raises the limit, if you trust the file",
         )
 
 

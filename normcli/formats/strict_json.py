@@ -64,7 +64,7 @@ def _check_memory(raw: bytes, what: str, budgets: Budgets) -> None:
         raise RefusedError(
             f"{what} may take {need // 1_000_000} MB of memory, over the budget of "
             f"{budgets.memory // 1_000_000} MB",
-            hint="raise the budget if you trust the file",
+            hint="--budget-scale raises the limit, if you trust the file",
         )
 
 

@@ -95,7 +95,7 @@ def _check(directory: Directory, end: int, budgets: Budgets) -> None:
         raise RefusedError(
             f"its zip directory claims {directory.entries} entries in {directory.nbytes} bytes, "
             f"the limits are {budgets.entries} and {budgets.directory}",
-            hint="raise the budget if you trust the file",
+            hint="--budget-scale raises the limit, if you trust the file",
         )
     if directory.offset + directory.nbytes != end:
         raise CheckpointError(

@@ -74,14 +74,22 @@ def _certain(value: float, method: str) -> SpectralNorm:
 def _of_vector(frobenius: float, entries: int) -> SpectralNorm:
     """One row or one column has one singular value: its norm."""
     slack = gamma(entries + 4)
+    ends = frobenius * (1 - slack), frobenius * (1 + slack)
+    return _between(ends[0], frobenius, ends[1], method="vector", passes=1, gap=0.0)
+
+
+def _between(
+    lower: float, value: float, upper: float, *, method: str, passes: int, gap: float
+) -> SpectralNorm:
+    """The bracket with its ends one float further out: a product with 2ᵉ may be subnormal."""
     return SpectralNorm(
-        value=frobenius,
-        lower=frobenius * (1 - slack),
-        upper=frobenius * (1 + slack),
+        value=value,
+        lower=math.nextafter(lower, 0.0),
+        upper=math.nextafter(upper, math.inf),
         failure_probability=0.0,
-        method="vector",
-        passes=1,
-        gap=0.0,
+        method=method,
+        passes=passes,
+        gap=gap,
     )
 
 
@@ -98,16 +106,8 @@ def _of_matrix(matrix: Tensor) -> SpectralNorm:
     value, slack = _stretch(matrix, (first, second), _top_vector(factor), math.sqrt(energy))
     lower = max(0.0, value - slack)
     gap = math.sqrt(max(0.0, float(eigenvalues[-2])) / top)
-    scale = (1 / first, 1 / second)
-    return SpectralNorm(
-        value=min(value, upper) * scale[0] * scale[1],
-        lower=lower * scale[0] * scale[1],
-        upper=upper * scale[0] * scale[1],
-        failure_probability=0.0,
-        method=_DIRECT,
-        passes=3,
-        gap=gap,
-    )
+    lower, value, upper = (number / first / second for number in (lower, min(value, upper), upper))
+    return _between(lower, value, upper, method=_DIRECT, passes=3, gap=gap)
 
 
 def _gram(matrix: Tensor, first: float, second: float) -> Tensor:
