@@ -48,6 +48,7 @@ def listed(
     if len(selected) < len(candidates):
         left = len(candidates) - len(selected)
         notes.append(f"{left} of {len(candidates)} tensors left out by --include and --exclude")
+    notes += _partitioned(candidates)
     notes += _idle("--include", include, candidates) + _idle("--exclude", exclude, candidates)
     return tuple(kept), tuple(skipped), tuple(notes)
 
@@ -59,6 +60,14 @@ def _reason(weight: Weight, *, everything: bool, unmeasured: bool) -> str:
     if weight.dtype not in MEASURABLE and not (everything and unmeasured):
         return f"{weight.dtype}: norms are of floating-point weights"
     return ""
+
+
+def _partitioned(candidates: Sequence[Weight]) -> list[str]:
+    """A note where weights are of shape (0,), as a shard of DeepSpeed's ZeRO-3 stores them."""
+    empty = sum(weight.shape == (0,) and weight.key.endswith("weight") for weight in candidates)
+    if not empty:
+        return []
+    return [f"{empty} weights have shape (0,): partitioned by ZeRO-3? Consolidate the shards first"]
 
 
 def _idle(option: str, patterns: Sequence[str], candidates: Sequence[Weight]) -> list[str]:

@@ -21,7 +21,6 @@ _HINTS = {
     frozenset({"_orig"}): "'X_u' and 'X_v' (spectral norm) or 'X_mask' (pruning)",
     frozenset({"_orig", "_u"}): "'X_v' (spectral norm)",
     frozenset({"_orig", "_v"}): "'X_u' (spectral norm)",
-    frozenset({"_mask"}): "'X_orig' (pruning)",
     frozenset({"_bar"}): "'X_u' and 'X_v' (spectral norm)",
 }
 
@@ -53,7 +52,8 @@ def _groups(section: Mapping[str, TensorRef]) -> dict[str, dict[str, TensorRef]]
     for stem, found in groups.items():
         if stem in section:
             found[""] = section[stem]
-    return groups
+    # Many modules keep a mask of their own beside a weight: alone it says nothing of pruning.
+    return {stem: found for stem, found in groups.items() if set(found) - {"", "_mask"}}
 
 
 def _read_group(stem: str, found: Mapping[str, TensorRef]) -> NormState | None:

@@ -143,3 +143,12 @@ def test_one_broken_weight_hides_no_other(tmp_path):
     assert broken.spectral_norm is None
     assert broken.notes[0].startswith("'a.weight_u' has shape (7,), expected")
     assert whole.spectral_norm.value == pytest.approx(1, rel=1e-15)
+
+
+def test_a_shard_of_a_partitioned_model_is_told_from_its_empty_weights(tmp_path):
+    torch.save(
+        {"module": {"fc.weight": torch.empty(0), "fc.bias": torch.ones(2)}}, tmp_path / "m.pt"
+    )
+    assert normcli.inspect(tmp_path / "m.pt").notes == (
+        "1 weights have shape (0,): partitioned by ZeRO-3? Consolidate the shards first",
+    )
