@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from normcli.linalg import arithmetic_dtype
 from normcli.records import StateValues
 from normcli.reparam import spectral, weight
 
@@ -132,8 +133,9 @@ def _decode_weight_norm(
 
 def _decode_pruning(state: NormState, tensors: Mapping[str, Tensor], _axis: Axis | str) -> Decoded:
     original, mask = tensors["original"], tensors["mask"]
+    dtype = arithmetic_dtype(original, mask) if mask.is_complex() else arithmetic_dtype(original)
     return Decoded(
-        weight=mask.to(original.dtype) * original,
+        weight=mask.to(dtype) * original.to(dtype),
         axis=0,
         values=StateValues(family=state.family, layout=state.layout),
         notes=("pruned: the effective weight is original × mask",),

@@ -120,8 +120,10 @@ def _divisor(layout: str, matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 def _quotient(original: Tensor, baked: Tensor) -> Tensor:
     """σ with original = σ·baked in the least-squares sense: no 0/0 where a weight is zero."""
-    wide, quotient = original.flatten().to(torch.float64), baked.flatten().to(torch.float64)
-    return torch.dot(wide, quotient) / torch.dot(quotient, quotient)
+    either = original.is_complex() or baked.is_complex()
+    dtype = torch.complex128 if either else torch.float64
+    wide, quotient = original.flatten().to(dtype), baked.flatten().to(dtype)
+    return torch.vdot(quotient, wide) / torch.vdot(quotient, quotient)
 
 
 def _row_axis(state: NormState, tensors: _Prepared, axis: Axis | str, notes: list[str]) -> int:

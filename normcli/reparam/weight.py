@@ -20,8 +20,8 @@ def weight_normed(v: Tensor, g: Tensor, dim: Axis) -> Tensor:
     """g·v/‖v‖ with the norm over all axes but `dim`, bit-equal to torch's weight norm.
 
     `torch._weight_norm` does not look at the shape of g and writes outside of its memory when it
-    does not fit: it is called only after the check here. What it has no kernel for (complex) goes
-    through `vector_norm`, float8 through float32.
+    does not fit: it is called only with a g of the right shape. What it has no kernel for (complex,
+    scalars) goes through `vector_norm`, float8 through float32.
 
     Args:
         v: Shape of the weight.
@@ -33,7 +33,7 @@ def weight_normed(v: Tensor, g: Tensor, dim: Axis) -> Tensor:
     if v.numel() == 0:
         return v.clone()
     g = g.reshape(_g_shape(v, dim))
-    if v.dtype in _NATIVE:
+    if v.dtype in _NATIVE and v.ndim:
         return torch._weight_norm(v, g, -1 if dim is None else dim)  # noqa: SLF001  bit-equal to it
     axes = [axis for axis in range(v.ndim) if axis != dim]
     length = torch.linalg.vector_norm(v, dim=axes, keepdim=True) if axes else v.abs()
