@@ -5,13 +5,14 @@ an answer for empty, NaN and half-precision matrices, and a line in `normcli.mea
 """
 
 from normcli.linalg.certificate import spectral_norm
-from normcli.linalg.matrix import as_matrix, matrix_shape
+from normcli.linalg.matrix import as_hooked, as_matrix, matrix_shape
 from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
 from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, power_step, sigma
 
 __all__ = [
     "Census",
     "arithmetic_dtype",
+    "as_hooked",
     "as_matrix",
     "census",
     "census_of_pieces",

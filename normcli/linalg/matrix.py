@@ -33,13 +33,21 @@ def _columns(shape: tuple[int, ...], axis: int) -> int:
 def as_matrix(weight: Tensor, axis: int | None = 0) -> Tensor:
     """The weight with `axis` first and all others behind it in order, shape (m, n).
 
-    As torch reshapes it for spectral norm (`permute`, then `flatten(1)`). A view where the strides
-    allow one, else a copy.
+    As torch's parametrized spectral norm does it (`permute`, `flatten(1)`), strides included. A
+    view where the strides allow one, else a copy.
     """
     shape = matrix_shape(tuple(weight.shape), axis)
     if axis and weight.ndim > 1:
         weight = weight.permute(axis, *(d for d in range(weight.ndim) if d != axis))
-    return weight.reshape(shape)
+    return weight if weight.ndim == 2 else weight.reshape(shape)
+
+
+def as_hooked(matrix: Tensor) -> Tensor:
+    """The same matrix as torch's hook makes it, by `reshape`.
+
+    A 1 × n view then has other strides, products with it another kernel, and σ another last bit.
+    """
+    return matrix.reshape(matrix.shape)
 
 
 def wide(panel: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from normcli.linalg.matrix import as_hooked
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -73,6 +75,8 @@ def power_iteration(
     u, v = start if start is not None else _random_start(matrix, seed)
     dtype = arithmetic_dtype(matrix, u, v)
     matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
+    if legacy:
+        matrix = as_hooked(matrix)
     for _ in range(iterations):
         u, v = power_step(matrix, u, v, legacy=legacy)
     return float(sigma(matrix, u, v, legacy=legacy).real)

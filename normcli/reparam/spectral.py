@@ -10,6 +10,7 @@ import torch
 
 from normcli.linalg import (
     arithmetic_dtype,
+    as_hooked,
     as_matrix,
     normalize,
     power_step,
@@ -72,6 +73,8 @@ def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) ->
     original, u, v = prepared.original, prepared.u, prepared.v
     chosen = _row_axis(state, prepared, axis, notes)
     matrix = as_matrix(original, chosen)
+    if state.layout != "parametrized":
+        matrix = as_hooked(matrix)
     if v is None:
         v = normalize(torch.mv(matrix.mH, u))
     divisor = _divisor(state.layout, matrix, u, v)
