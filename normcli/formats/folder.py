@@ -41,6 +41,12 @@ def file_in(folder: Path) -> Path:
     )
     if len(candidates) == 1:
         return candidates[0]
+    if not candidates and any(path.name == ".metadata" for path in files):
+        raise CheckpointError(
+            "is a distributed checkpoint (.metadata), which normcli does not read",
+            hint="where you trust it: python -m torch.distributed.checkpoint.format_utils "
+            "dcp_to_torch FOLDER FILE",
+        )
     if not candidates:
         raise CheckpointError(
             "is a folder without a checkpoint",

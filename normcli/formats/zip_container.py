@@ -66,6 +66,10 @@ def read_entries(source: Source, budgets: Budgets) -> dict[str, Entry]:
     _check_names(entries)
     _check_places(source, entries, directory.offset)
     top = _strip_top(entries)
+    if not top and all(entry.name.endswith(".npy") for entry in entries):
+        raise CheckpointError(
+            "is a numpy archive, which normcli does not read", hint="save it with safetensors"
+        )
     if not top:
         raise CheckpointError("its entries are not in one top folder, as torch.save writes them")
     return {entry.name: entry for entry in entries if entry.name}

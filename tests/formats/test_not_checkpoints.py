@@ -57,7 +57,7 @@ CASES = [
     ("HDF5", b"\x89HDF\r\n\x1a\n" + bytes(64), "is an HDF5 file", ""),
     ("ONNX", ONNX, "looks like an ONNX file", ""),
     ("npy", npy_file(), "is a numpy array", ""),
-    ("npz", npz_file(), "one top folder", ""),
+    ("npz", npz_file(), "is a numpy archive", "save it with safetensors"),
     ("zip", zip_file(), "without data.pkl", ""),
     ("JSON", b'{"hidden_size": 768}', "it has no weight_map", "weights"),
     ("JSON list", b"[1, 2]", "it has no weight_map", ""),

@@ -224,3 +224,10 @@ def test_a_folder_without_a_model_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="folder without a checkpoint") as caught:
         open_checkpoint(tmp_path)
     assert ".safetensors" in caught.value.hint
+
+
+def test_a_distributed_checkpoint_is_refused_by_name(tmp_path):
+    (tmp_path / ".metadata").write_bytes(b"\x80\x02N.")
+    (tmp_path / "__0_0.distcp").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="is a distributed checkpoint"):
+        open_checkpoint(tmp_path)
