@@ -1,8 +1,25 @@
 """Checkpoints that the command line is tried on."""
 
+import signal
+
 import pytest
 import torch
 from safetensors.torch import save_file
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """A test run in the background may ignore signals, and what it starts would ignore them too."""
+    ignored = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_ignored(n)]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _is_ignored(number):
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 @pytest.fixture

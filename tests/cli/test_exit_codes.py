@@ -111,7 +111,7 @@ def test_a_broken_pipe_ends_with_141_silently(large):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait() == 141
+    assert process.wait(timeout=60) == 141
 
 
 def test_a_broken_pipe_of_help_is_silent():
@@ -130,7 +130,7 @@ def test_a_streamed_broken_pipe_ends_with_141(large):
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    assert process.wait() == 141
+    assert process.wait(timeout=60) == 141
 
 
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
@@ -164,7 +164,7 @@ def test_a_signal_ends_with_128_and_its_number(large, name):
     process = start("ls", large)
     process.stdout.read(1)  # it writes, and nobody reads on: it waits in the middle
     os.kill(process.pid, number)
-    assert process.wait() == 128 + number
+    assert process.wait(timeout=60) == 128 + number
     assert process.stderr.read() == b""
     process.stdout.close()
     process.stderr.close()

@@ -26,7 +26,7 @@ def on_terminal(*arguments, width=90, errors=None):
     os.close(theirs)
     text = b"".join(iter(lambda: _read(ours), b"")).decode()
     os.close(ours)
-    assert process.wait() == 0
+    assert process.wait(timeout=60) == 0
     return text
 
 
