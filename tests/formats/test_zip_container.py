@@ -206,7 +206,7 @@ def test_zip64_with_70000_entries_is_read(opened):
     content = many_entries(70_000)
     start = time.process_time()
     checkpoint = opened(content)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30  # not how fast, but that it ends
     assert list(checkpoint.tensors) == ["a"]
 
 
