@@ -13,6 +13,8 @@ from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.records import SpectralNorm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 _UNIT = 2.0**-53  # unit roundoff of float64
@@ -112,16 +114,22 @@ def _of_matrix(matrix: Tensor) -> SpectralNorm:
 
 def _gram(matrix: Tensor, first: float, second: float) -> Tensor:
     """G = W′ᴴW′ of the smaller side, float64, W′ = W · first · second, summed by panels."""
-    m, n = matrix.shape
-    side = min(m, n)
+    side = min(matrix.shape)
     dtype = torch.complex128 if matrix.is_complex() else torch.float64
     gram = torch.zeros(side, side, dtype=dtype, device=matrix.device)
-    panels = row_panels(matrix, _GRAM_ENTRIES) if m >= n else column_panels(matrix, _GRAM_ENTRIES)
-    for _, stored in panels:
-        panel = wide(stored) * first * second
-        left, right = (panel.mH, panel) if m >= n else (panel, panel.mH)
-        gram.addmm_(left, right)
+    for panel in _thin_panels(matrix, first, second):
+        gram.addmm_(panel.mH, panel)
     return gram
+
+
+def _thin_panels(matrix: Tensor, first: float, second: float) -> Iterator[Tensor]:
+    """W′ (W′ᴴ where it is wide) in float64, by panels of rows as long as the smaller side."""
+    m, n = matrix.shape
+    tall = m >= n
+    panels = row_panels(matrix, _GRAM_ENTRIES) if tall else column_panels(matrix, _GRAM_ENTRIES)
+    for stored in panels:
+        panel = wide(stored) * first * second
+        yield panel if tall else panel.mH
 
 
 def _factor(gram: Tensor, top: float) -> tuple[float, Tensor, float]:
@@ -160,13 +168,9 @@ def _stretch(
     matrix: Tensor, scale: tuple[float, float], vector: Tensor, frobenius: float
 ) -> tuple[float, float]:
     """(‖W′x‖/‖x‖, bound on its rounding error) of the vector on the smaller side."""
-    m, n = matrix.shape
     total = 0.0
-    panels = row_panels(matrix, _GRAM_ENTRIES) if m >= n else column_panels(matrix, _GRAM_ENTRIES)
-    for _, stored in panels:
-        panel = wide(stored) * scale[0] * scale[1]
-        image = (panel if m >= n else panel.mH) @ vector
-        total += float(torch.linalg.vector_norm(image)) ** 2
+    for panel in _thin_panels(matrix, *scale):
+        total += float(torch.linalg.vector_norm(panel @ vector)) ** 2
     length = float(torch.linalg.vector_norm(vector))
-    terms = (4 if matrix.is_complex() else 1) * (m + n + 8)
+    terms = (4 if matrix.is_complex() else 1) * (sum(matrix.shape) + 8)
     return math.sqrt(total) / length, gamma(terms) * frobenius

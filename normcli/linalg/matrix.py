@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
+
+from normcli.records import other_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +23,7 @@ def matrix_shape(shape: tuple[int, ...], axis: int | None) -> tuple[int, int]:
     """(m, n) of the matrix with `axis` as its rows; None is axis 0, a scalar is 1 × 1."""
     if not shape:
         return 1, 1
-    rows = shape[axis or 0]
-    return rows, math.prod(shape) // rows if rows else _columns(shape, axis or 0)
-
-
-def _columns(shape: tuple[int, ...], axis: int) -> int:
-    return math.prod(size for i, size in enumerate(shape) if i != axis)
+    return shape[axis or 0], other_axes(shape, axis or 0)
 
 
 def as_matrix(weight: Tensor, axis: int | None = 0) -> Tensor:
@@ -62,17 +58,17 @@ def row_major(matrix: Tensor) -> Tensor:
     return matrix.T if matrix.stride(0) == 1 else matrix.contiguous()
 
 
-def row_panels(matrix: Tensor, entries: int = PANEL) -> Iterator[tuple[int, Tensor]]:
-    """(first row, stored panel) of consecutive rows, about `entries` entries each."""
+def row_panels(matrix: Tensor, entries: int = PANEL) -> Iterator[Tensor]:
+    """Panels of consecutive rows, as stored, about `entries` entries each."""
     m, n = matrix.shape
     height = max(1, entries // max(1, n))
     for first in range(0, m, height):
-        yield first, matrix[first : first + height]
+        yield matrix[first : first + height]
 
 
-def column_panels(matrix: Tensor, entries: int) -> Iterator[tuple[int, Tensor]]:
-    """(first column, stored panel) of consecutive columns, about `entries` entries each."""
+def column_panels(matrix: Tensor, entries: int) -> Iterator[Tensor]:
+    """Panels of consecutive columns, as stored, about `entries` entries each."""
     m, n = matrix.shape
     width = max(1, entries // max(1, m))
     for first in range(0, n, width):
-        yield first, matrix[:, first : first + width]
+        yield matrix[:, first : first + width]

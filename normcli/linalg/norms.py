@@ -84,7 +84,7 @@ def zero_rows(matrix: Tensor) -> int:
     """Number of rows of the (m, n) matrix that hold nothing but zeros; 0 where n = 0."""
     if matrix.shape[1] == 0:
         return 0
-    return sum(int((~(wide(panel) != 0).any(dim=1)).sum()) for _, panel in row_panels(matrix))
+    return sum(int((~(wide(panel) != 0).any(dim=1)).sum()) for panel in row_panels(matrix))
 
 
 def flat_panels(tensor: Tensor) -> Iterator[Tensor]:

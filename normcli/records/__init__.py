@@ -16,6 +16,7 @@ from normcli.records.header import (
     TensorRef,
     Weight,
     full_name,
+    other_axes,
 )
 from normcli.records.measurement import (
     METRIC_NAMES,
@@ -46,5 +47,6 @@ __all__ = [
     "TensorRef",
     "Weight",
     "full_name",
+    "other_axes",
     "plain",
 ]

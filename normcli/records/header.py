@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,6 +30,11 @@ ITEMSIZE: Mapping[str, int] = MappingProxyType(
 MEASURABLE = frozenset(
     name for name in ITEMSIZE if name.startswith(("float", "bfloat", "complex"))
 ) - {"float4_e2m1fn_x2", "complex32"}
+
+
+def other_axes(shape: Shape, axis: int) -> int:
+    """Product of all sizes but that of `axis`: the columns of the matrix with `axis` as rows."""
+    return math.prod(size for i, size in enumerate(shape) if i != axis)
 
 
 def full_name(section: str, key: str) -> str:
@@ -108,10 +114,7 @@ class NormState:
     @property
     def parameters(self) -> int:
         """Number of elements of the weight."""
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:

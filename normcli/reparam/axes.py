@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from normcli.records import other_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +19,8 @@ def spectral_axes(weight: Shape, u: Shape, v: Shape | None) -> tuple[Axis, ...]:
     return tuple(
         axis
         for axis, size in enumerate(weight)
-        if size == u[0] and (v is None or v[0] == _others(weight, axis))
+        if size == u[0] and (v is None or v[0] == other_axes(weight, axis))
     )
-
-
-def _others(shape: Shape, axis: int) -> int:
-    return math.prod(size for i, size in enumerate(shape) if i != axis)
 
 
 def weight_norm_axes(v: Shape, g: Shape) -> tuple[Axis, ...]:
@@ -57,7 +54,7 @@ def spectral_problem(parts: Mapping[str, TensorRef], weight: Shape) -> str:
             f"'{u.key}' has shape {u.shape}, expected one axis of '{original.key}' {weight}, "
             f"usually ({weight[0] if weight else 1},)"
         )
-    wanted = _others(weight, weight.index(u.shape[0]))
+    wanted = other_axes(weight, weight.index(u.shape[0]))
     return (
         f"'{v.key if v else ''}' has shape {v.shape if v else ()}, expected ({wanted},) to match "
         f"'{u.key}' {u.shape} and '{original.key}' {weight}"
