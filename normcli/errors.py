@@ -10,6 +10,11 @@ NormcliError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class NormcliError(Exception):
     """One sentence, `where: what was found, expected what`, and a hint that says what to do.
@@ -48,3 +53,12 @@ class ChangedError(CheckpointError):
 
 class OutputError(NormcliError):
     """A product that could not be written."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that is not known: what was probably meant, or all that there is."""
+    from difflib import get_close_matches
+
+    known = tuple(known)
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

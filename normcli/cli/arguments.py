@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from normcli.cli.messages import closest
-from normcli.errors import UsageError
+from normcli.errors import UsageError, closest
 from normcli.render.document import Order
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer  # noqa: TC002 - typer reads the annotations of its callbacks
 
-from normcli.cli.messages import COLORS, closest
-from normcli.errors import UsageError
+from normcli.cli.messages import COLORS
+from normcli.errors import UsageError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from normcli.errors import NormcliError, UsageError
+from normcli.errors import NormcliError, UsageError, closest
 from normcli.render.escape import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
 _RED, _CYAN, _OFF = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
@@ -30,15 +30,6 @@ def wants_color(choice: str, stream: TextIO | None, environment: Mapping[str, st
     if environment.get("FORCE_COLOR", "") not in ("", "0"):
         return True
     return stream is not None and stream.isatty() and environment.get("TERM") != "dumb"
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """A hint: what was probably meant, or all that there is."""
-    from difflib import get_close_matches
-
-    known = tuple(known)
-    near = get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 @dataclass(frozen=True, slots=True)

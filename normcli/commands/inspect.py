@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli.commands.choice import listed
-from normcli.errors import RefusedError, UsageError
+from normcli.errors import RefusedError, UsageError, closest
 from normcli.formats import open_checkpoint
 from normcli.records import METRIC_NAMES, Report
 from normcli.stream import background, default_budget, default_workers, ordered_map
@@ -100,8 +99,7 @@ def inspect(
 def _metrics(names: Sequence[str] | None) -> frozenset[str]:
     for name in names or ():
         if name not in METRIC_NAMES:
-            near = get_close_matches(name, METRIC_NAMES, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(METRIC_NAMES)}"
+            hint = closest(name, METRIC_NAMES)
             raise UsageError(f"no metric is called {name!r}", where="--metrics", hint=hint)
     return frozenset(METRIC_NAMES if names is None else names)
 

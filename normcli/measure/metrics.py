@@ -51,8 +51,10 @@ def _state(subject: Subject) -> StateValues | None:
 
 def _with_original(decoded: Decoded) -> StateValues:
     """The numbers of a state with the exact σ₁ of what is stored, for each norm of a stack."""
-    stack = tuple(_with_original(each) for each in decoded.stack)
-    values = replace(decoded.values, stack=stack)
+    if decoded.stack:
+        stack = tuple(_with_original(each) for each in decoded.stack)
+        return replace(stack[-1], stack=stack)
+    values = decoded.values
     if decoded.original is None:
         return values
     exact = linalg.spectral_norm(linalg.as_matrix(decoded.original, decoded.axis)).value

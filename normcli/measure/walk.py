@@ -11,7 +11,7 @@ import torch
 from normcli import linalg
 from normcli.measure.metrics import METRICS
 from normcli.measure.subject import Subject
-from normcli.records import Measurement, NormState, StateValues
+from normcli.records import STALE, Measurement, NormState, StateValues
 from normcli.reparam import decode, problem
 from normcli.selection import matcher
 from normcli.stream import ordered_map
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from normcli.measure.subject import Options
     from normcli.records import Axis, TensorRef, Weight
 
-_STALE = 0.05  # 1 − σ_stored/σ₁ beyond which u and v are called stale
 _SHORT = 100 * 100  # entries up to which a weight takes under a millisecond
 _BATCH = 64  # short weights that are handed to a worker together
 _PIECE = 4 << 20  # bytes that a weight takes which is measured piece by piece
@@ -51,7 +50,7 @@ def measure(
             workers=max(1, min(jobs, len(weights))),
             cost=lambda batch: sum(cost(each, options) for each in batch),
             budget=budget,
-            short=lambda batch: batch[0].parameters <= _SHORT,
+            short=lambda batch: _is_short(batch[0]),
         ):
             yield from measurements
 
@@ -60,7 +59,7 @@ def batches(weights: Sequence[Weight]) -> Iterator[Sequence[Weight]]:
     """Weights in order: each one alone, but neighbours that are short together."""
     batch: list[Weight] = []
     for weight in weights:
-        short = weight.parameters <= _SHORT
+        short = _is_short(weight)
         if batch and (not short or len(batch) == _BATCH):
             yield batch
             batch = []
@@ -70,6 +69,10 @@ def batches(weights: Sequence[Weight]) -> Iterator[Sequence[Weight]]:
             yield [weight]
     if batch:
         yield batch
+
+
+def _is_short(weight: Weight) -> bool:
+    return weight.parameters <= _SHORT
 
 
 @contextmanager
@@ -186,7 +189,7 @@ def _troubles(measurement: Measurement) -> Iterator[str]:
         yield f"{measurement.zero_rows} of {measurement.matrix_shape[0]} rows are zero"
     state = measurement.state
     for norm in state.stack or (state,) if state else ():
-        if norm.staleness is not None and not abs(norm.staleness) <= _STALE:
+        if norm.staleness is not None and not abs(norm.staleness) <= STALE:
             yield (
                 f"stale u and v: stored σ is {norm.sigma_stored:.4g}, "
                 f"σ₁ of the original {norm.original_spectral_norm:.4g}"

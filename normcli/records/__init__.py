@@ -20,18 +20,20 @@ from normcli.records.header import (
 )
 from normcli.records.measurement import (
     METRIC_NAMES,
+    STALE,
     Measurement,
     PowerIteration,
     SpectralNorm,
     StateValues,
     plain,
 )
-from normcli.records.report import Listing, Report
+from normcli.records.report import Listing, Report, file_record
 
 __all__ = [
     "ITEMSIZE",
     "MEASURABLE",
     "METRIC_NAMES",
+    "STALE",
     "Axis",
     "InputFile",
     "Listing",
@@ -46,6 +48,7 @@ __all__ = [
     "StateValues",
     "TensorRef",
     "Weight",
+    "file_record",
     "full_name",
     "other_axes",
     "plain",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from normcli.records.header import Axis, Shape
 
 
+STALE = 0.05  # |1 − σ_stored/σ₁| beyond which u and v are called stale
+
+
 @dataclass(frozen=True, slots=True)
 class SpectralNorm:
     """σ₁ = ‖W‖₂ and the bracket that is known to hold it.

@@ -39,7 +39,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The checkpoint as in the JSON report (schema `normcli.report`, version 1)."""
-        record = _file_record(self.path, self.format, self.files)
+        record = file_record(self.path, self.format, self.files)
         record["weights"] = self.to_records()
         record["skipped"] = [{"name": s.name, "reason": s.reason} for s in self.skipped]
         record["notes"] = list(self.notes)
@@ -67,7 +67,8 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def _file_record(path: str, file_format: str, files: tuple[InputFile, ...]) -> dict[str, Any]:
+def file_record(path: str, file_format: str, files: tuple[InputFile, ...]) -> dict[str, Any]:
+    """How the record of a checkpoint begins: which files it is, and their sha256 where known."""
     record: dict[str, Any] = {
         "path": path,
         "format": file_format,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from normcli.records import NormState, Report
+from normcli.records import NormState, Report, file_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from normcli.records import InputFile, TensorRef, Weight
+    from normcli.records import TensorRef, Weight
     from normcli.render.document import Document
     from normcli.render.listed import Listed
     from normcli.render.page import Page
@@ -76,21 +76,11 @@ def _checkpoint(checkpoint: dict[str, Any]) -> Iterator[str]:
 
 def _listing(source: Listed) -> dict[str, Any]:
     listing = source.listing
-    entry: dict[str, Any] = {
-        "path": listing.path,
-        "format": listing.format,
-        "bytes": sum(each.nbytes for each in listing.files),
-    }
-    if len(listing.files) > 1:
-        entry["files"] = [_file(each) for each in listing.files]
+    entry = file_record(listing.path, listing.format, listing.files)
     entry["weights"] = [listed_record(w, source.tied.get(w.name)) for w in listing.weights]
     entry["skipped"] = [{"name": s.name, "reason": s.reason} for s in listing.skipped]
     entry["notes"] = list(listing.notes)
     return entry
-
-
-def _file(each: InputFile) -> dict[str, Any]:
-    return {"name": each.name, "bytes": each.nbytes}
 
 
 def _state(state: NormState) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from normcli.records import STALE
 from normcli.render import numbers
 from normcli.render.columns import number, shape, share, tally, words
 from normcli.render.document import Document, Kind, Order, Sheet, cut
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from normcli.records import Measurement, PowerIteration, Report, SpectralNorm, StateValues
     from normcli.render.columns import Row
 
-STALE = 0.05  # beyond it the stored vectors no longer tell the norm
 UNIT = 1e-3  # how far ‖u‖ and ‖v‖ may be from 1
 
 _COLUMNS = (

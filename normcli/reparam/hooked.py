@@ -25,19 +25,19 @@ _HINTS = {
 }
 
 
-def hooked_states(section: Mapping[str, TensorRef]) -> list[NormState]:
-    """All norm states of one section that are spelled with suffixes or with module buffers."""
-    states = [_read_group(stem, found) for stem, found in _groups(section).items()]
-    return [state for state in states if state is not None] + _neighbour_states(section)
+def hooked_states(section: Mapping[str, TensorRef]) -> tuple[list[NormState], dict[str, str]]:
+    """Norm states of one section that are spelled with suffixes or with module buffers.
 
-
-def stray_parts(section: Mapping[str, TensorRef]) -> dict[str, str]:
-    """Key of a plain weight → what of a norm stands beside it without being one."""
-    return {
-        stem: _beside(stem, found)
-        for stem, found in _groups(section).items()
-        if "" in found and _is_weight(stem) and _read_group(stem, found) is None
-    }
+    And beside them, key of a plain weight → what of a norm stands there without being one.
+    """
+    states, strays = [], {}
+    for stem, found in _groups(section).items():
+        state = _read_group(stem, found)
+        if state is not None:
+            states.append(state)
+        elif "" in found and _is_weight(stem):
+            strays[stem] = _beside(stem, found)
+    return states + _neighbour_states(section), strays
 
 
 def _groups(section: Mapping[str, TensorRef]) -> dict[str, dict[str, TensorRef]]:

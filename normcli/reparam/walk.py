@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from normcli.reparam.hooked import hooked_states, stray_parts
+from normcli.reparam.hooked import hooked_states
 from normcli.reparam.parametrized import parametrized_states
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def weights(
     owner: dict[str, NormState] = {}
     strays: dict[str, str] = {}
     for name, section in sections.items():
-        hooked = hooked_states(section)
+        hooked, stray = hooked_states(section)
         states = [*hooked, *parametrized_states(section, (metadata or {}).get(name, {}))]
         for state in _one_each(states, section):
             owner.update(dict.fromkeys(_names(state), state))
         strays.update(
             (section[key].name, note)
-            for key, note in stray_parts(section).items()
+            for key, note in stray.items()
             if section[key].name not in owner
         )
         strays.update(_scaled(section))
