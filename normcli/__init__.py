@@ -1,4 +1,4 @@
-"""normcli: know, trust and change the norms inside a model checkpoint."""
+"""normcli: know and trust the norms inside a model checkpoint."""
 
 from __future__ import annotations
 

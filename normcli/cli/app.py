@@ -58,7 +58,7 @@ def invoke(arguments: Sequence[str]) -> int:
 
 
 def _root(context: typer.Context, *, version: Version = False) -> None:
-    """Know, trust and change the norms inside a model checkpoint. Nothing in it is run."""
+    """Know and trust the norms inside a model checkpoint. Nothing in it is run."""
     del version  # its callback has answered
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
