@@ -4,10 +4,10 @@ To add a metric: a function of one matrix in the file of its subject, float64 ar
 an answer for empty, NaN and half-precision matrices, and a line in `normcli.measure.METRICS`.
 """
 
-from normcli.linalg.certificate import spectral_norm
 from normcli.linalg.matrix import as_hooked, as_matrix, matrix_shape
 from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
 from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, power_step, sigma
+from normcli.linalg.spectral import check_request, spectral_norm
 
 __all__ = [
     "Census",
@@ -16,6 +16,7 @@ __all__ = [
     "as_matrix",
     "census",
     "census_of_pieces",
+    "check_request",
     "matrix_shape",
     "normalize",
     "power_iteration",

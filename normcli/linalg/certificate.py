@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.errors import UsageError
 from normcli.linalg.matrix import column_panels, row_major, row_panels, wide
 from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.records import SpectralNorm
@@ -23,34 +22,7 @@ _FIRST_EXCESS = 1e-13  # first try for s/λ₁ − 1; Cholesky passes there for 
 _DIRECT = "gram-cholesky"
 
 
-def spectral_norm(matrix: Tensor) -> SpectralNorm:
-    """σ₁ = ‖W‖₂, the largest singular value, with lower ≤ σ₁ ≤ upper proved in floating point.
-
-    G = WᵀW (or WWᵀ, whichever is smaller) in float64, λ₁ by `eigvalsh`. If the floating-point
-    Cholesky factorization of S = sI − G runs to its end, no eigenvalue of WᵀW exceeds
-    s + c·tr(S) + γₘ‖W‖_F², c = γₙ₊₁/(1 − γₙ₊₁), γₖ = ku/(1 − ku): rounding of G and of the
-    factorization included (Higham, Accuracy and Stability, Theorems 10.3 and 10.5; Rump, BIT 46
-    (2006)). The lower end is ‖Wv‖/‖v‖ for the v of two inverse iterations with the same factor,
-    less its own rounding. W is scaled by a power of two, so that nothing overflows.
-
-    Args:
-        matrix: Shape (m, n), any floating or complex dtype; arithmetic in float64 (complex128).
-
-    Returns:
-        `failure_probability` is 0: the bracket does not depend on chance. A matrix with NaN or Inf
-        gives NaN (method `non-finite`), one without entries 0 (`empty`).
-
-    Raises:
-        UsageError: Not two axes, or integers.
-    """
-    if matrix.ndim != 2 or not (matrix.is_floating_point() or matrix.is_complex()):
-        found = f"{matrix.ndim} axes and dtype {str(matrix.dtype).removeprefix('torch.')}"
-        raise UsageError(f"the matrix has {found}, expected 2 axes of a floating or complex dtype")
-    with torch.no_grad():
-        return _bracket(matrix.detach())
-
-
-def _bracket(matrix: Tensor) -> SpectralNorm:
+def dense(matrix: Tensor) -> SpectralNorm:
     """The norm of a matrix of any size; the special ones need no Gram matrix."""
     if matrix.numel() == 0:
         return _certain(0.0, "empty")

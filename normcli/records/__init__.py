@@ -19,6 +19,7 @@ from normcli.records.header import (
     other_axes,
 )
 from normcli.records.measurement import (
+    CERTIFICATES,
     METRIC_NAMES,
     STALE,
     Measurement,
@@ -30,6 +31,7 @@ from normcli.records.measurement import (
 from normcli.records.report import Listing, Report, file_record
 
 __all__ = [
+    "CERTIFICATES",
     "ITEMSIZE",
     "MEASURABLE",
     "METRIC_NAMES",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from normcli.records.header import Axis, Shape
 
 
+# How the upper end of a bracket of σ₁ is vouched for.
+CERTIFICATES = ("probabilistic", "deterministic", "none")
 STALE = 0.05  # |1 − σ_stored/σ₁| beyond which u and v are called stale
 
 
