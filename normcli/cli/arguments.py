@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from normcli.errors import UsageError, closest
+from normcli.records import CERTIFICATES, DEVICES
 from normcli.render.document import Order
 
 if TYPE_CHECKING:
@@ -81,6 +82,19 @@ def order(sort: str | None, limit: int | None, known: Iterable[str]) -> Order:
             f"{sort!r} is not COLUMN[:desc]", where="--sort", hint=f"write {column}:desc"
         )
     return Order(one_of(column, known, what="column", where="--sort"), direction == "desc", limit)
+
+
+def bracket(rtol: float, certificate: str, failure_probability: float) -> None:
+    """Refuse a bracket of σ₁ that cannot be meant."""
+    for option, value in (("--rtol", rtol), ("--failure-probability", failure_probability)):
+        if not 0 < value < 1:
+            raise UsageError(f"{value} is not between 0 and 1", where=option)
+    one_of(certificate, CERTIFICATES, what="certificate", where="--certificate")
+
+
+def device(name: str) -> str:
+    """The device of `--device`; whether this machine has it is only known to torch."""
+    return one_of(name, DEVICES, what="device", where="--device")
 
 
 def one_file(expect_sha256: str | None, paths: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import typer  # noqa: TC002 - typer reads the annotations of its callbacks
 
 from normcli.cli.messages import COLORS
 from normcli.errors import UsageError, closest
+from normcli.records import CERTIFICATES, DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +46,21 @@ def _from(least: int) -> Read:
     return number
 
 
-def _color(value: object) -> object:
-    return value if value in COLORS else _wrong()
+def _fraction(value: object) -> object:
+    fits = isinstance(value, float) and 0 < value < 1
+    return value if fits else _wrong()
+
+
+def _one_of(known: tuple[str, ...]) -> Read:
+    def choice(value: object) -> object:
+        return value if value in known else _wrong()
+
+    return choice
+
+
+def _either(known: tuple[str, ...]) -> str:
+    *first, last = map(repr, known)
+    return f"{', '.join(first)} or {last}"
 
 
 def _switch(value: object) -> object:
@@ -85,10 +99,14 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "metrics": Key("metrics", "a list of names", _joined),
         "power-iterations": Key("power_iterations", "an integer from 1 on", _from(1)),
         "seed": Key("seed", "an integer from 0 on", _from(0)),
+        "rtol": Key("rtol", "a number between 0 and 1", _fraction),
+        "certificate": Key("certificate", _either(CERTIFICATES), _one_of(CERTIFICATES)),
+        "failure-probability": Key("failure_probability", "a number between 0 and 1", _fraction),
         "dim": Key("dims", "a table from globs to axes", _axes),
         "jobs": Key("jobs", "an integer from 1 on", _from(1)),
         "memory": Key("memory", "a size such as '2GB'", _size),
-        "color": Key("color", "'auto', 'always' or 'never'", _color),
+        "device": Key("device", _either(DEVICES), _one_of(DEVICES)),
+        "color": Key("color", _either(COLORS), _one_of(COLORS)),
         "progress": Key("show_progress", "true or false", _switch),
     }
 )

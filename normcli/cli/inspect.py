@@ -10,14 +10,17 @@ from normcli.cli.messages import Voice
 from normcli.cli.options import (
     AllowOpaque,
     BudgetScale,
+    Certificate,
     Color,
     Columns,
     Config,
     Debug,
+    Device,
     Dims,
     Everything,
     Exclude,
     ExpectSha256,
+    FailureProbability,
     Force,
     Format,
     Include,
@@ -31,6 +34,7 @@ from normcli.cli.options import (
     PowerIterations,
     Quiet,
     Reports,
+    Rtol,
     Seed,
     ShowProgress,
     Sort,
@@ -55,6 +59,7 @@ normcli inspect gan.pt --include 'D/*' --sort spectral_norm:desc
 normcli inspect *.pt --format csv --output norms.csv
 normcli inspect model.pt --metrics frobenius,nan    no spectral norms: fast
 normcli inspect model.pt --report json=norms.json   a table here, JSON there
+normcli inspect model.pt --certificate deterministic --device cuda
 """
 
 
@@ -74,9 +79,13 @@ def inspect(
     metrics: Metrics = None,
     power_iterations: PowerIterations = None,
     seed: Seed = 0,
+    rtol: Rtol = 1e-6,
+    certificate: Certificate = "probabilistic",
+    failure_probability: FailureProbability = 1e-10,
     dims: Dims = None,
     jobs: Jobs = None,
     memory: Memory = None,
+    device: Device = "cpu",
     allow_opaque: AllowOpaque = False,
     budget_scale: BudgetScale = 1.0,
     expect_sha256: ExpectSha256 = None,
@@ -101,6 +110,7 @@ def inspect(
     wanted = products.plan(format_, output, reports or (), force=force, inputs=paths)
     streams = order == Order() and products.streams(wanted)
     arguments.one_file(expect_sha256, paths)
+    arguments.bracket(rtol, certificate, failure_probability)
     axes = arguments.axes(dims or ())
     budget = None if memory is None else arguments.size(memory)
 
@@ -114,9 +124,13 @@ def inspect(
         dims=axes,
         power_iterations=power_iterations,
         seed=seed,
+        rtol=rtol,
+        certificate=certificate,
+        failure_probability=failure_probability,
         everything=everything,
         jobs=jobs,
         memory=budget,
+        device=arguments.device(device),
         allow_opaque=allow_opaque,
         budget_scale=budget_scale,
         sha256=any(product.format == "json" for product in wanted),

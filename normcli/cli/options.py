@@ -6,6 +6,7 @@ import typer
 
 from normcli import __version__
 from normcli.cli.config import no_config, with_config
+from normcli.records import CERTIFICATES, DEVICES
 from normcli.render import FORMATS
 
 _SHOW, _WEIGHTS, _MEASURE = "What to show", "Which weights", "What to measure"
@@ -142,7 +143,38 @@ Seed = Annotated[
         "--seed",
         metavar="N",
         min=0,
-        help="Of its random start. Default: 0.",
+        help="Of every random start. Default: 0.",
+        rich_help_panel=_MEASURE,
+    ),
+]
+Rtol = Annotated[
+    float,
+    typer.Option(
+        "--rtol",
+        metavar="X",
+        help="Relative width of the bracket that holds σ₁. Default: 1e-6.",
+        show_default=False,
+        rich_help_panel=_MEASURE,
+    ),
+]
+Certificate = Annotated[
+    str,
+    typer.Option(
+        "--certificate",
+        metavar="KIND",
+        help=f"How its upper end is vouched for: {', '.join(CERTIFICATES)}. "
+        "Default: probabilistic.",
+        show_default=False,
+        rich_help_panel=_MEASURE,
+    ),
+]
+FailureProbability = Annotated[
+    float,
+    typer.Option(
+        "--failure-probability",
+        metavar="P",
+        help="That a probabilistic bracket does not hold, for each weight. Default: 1e-10.",
+        show_default=False,
         rich_help_panel=_MEASURE,
     ),
 ]
@@ -175,6 +207,17 @@ Memory = Annotated[
         metavar="SIZE",
         envvar="NORMCLI_MEMORY",
         help="Bytes of weights in flight: 2GB, 512MiB, 1000000.",
+        rich_help_panel=_SCALE,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        envvar="NORMCLI_DEVICE",
+        help=f"Where spectral norms are computed: {', '.join(DEVICES)}. Default: cpu.",
+        show_default=False,
         rich_help_panel=_SCALE,
     ),
 ]

@@ -39,9 +39,13 @@ def inspect(
     dims: Mapping[str, Axis] | None = None,
     power_iterations: int | None = None,
     seed: int = 0,
+    rtol: float = 1e-6,
+    certificate: str = "probabilistic",
+    failure_probability: float = 1e-10,
     everything: bool = False,
     jobs: int | None = None,
     memory: int | None = None,
+    device: str = "cpu",
     allow_opaque: bool = False,
     budget_scale: float = 1.0,
     sha256: bool = True,
@@ -60,11 +64,16 @@ def inspect(
         metrics: Names of `normcli.records.METRIC_NAMES`; all of them without.
         dims: Glob → row axis, where the file does not tell.
         power_iterations: Steps; 1 from a stored u and 15 from a random start without.
-        seed: Of the random start.
+        seed: Of every random start.
+        rtol: Relative width of the bracket that holds σ₁.
+        certificate: How its upper end is vouched for, one of `normcli.records.CERTIFICATES`.
+        failure_probability: That a probabilistic bracket does not hold, for each weight.
         everything: Vectors and scalars as well.
         jobs: Weights measured at the same time; one a processor without.
         memory: Bytes of weights in flight; a quarter of the machine's, 8 GiB at most,
             without. A weight that needs more is measured alone.
+        device: Where spectral norms are computed, one of `normcli.records.DEVICES`; every other
+            number comes from the CPU.
         allow_opaque: Measure the tensors of a file that holds foreign objects.
         budget_scale: Factor on the limits of `normcli.formats.budgets`, for a trusted large file.
         sha256: Whether the report carries the hash of every byte of the file.
@@ -86,7 +95,16 @@ def inspect(
             results = measure(
                 checkpoint,
                 weights,
-                Options(wanted, power_iterations, seed, dims),
+                Options(
+                    metrics=wanted,
+                    power_iterations=power_iterations,
+                    seed=seed,
+                    dims=dims,
+                    rtol=rtol,
+                    certificate=certificate,
+                    failure_probability=failure_probability,
+                    device=device,
+                ),
                 jobs=jobs or default_workers(),
                 budget=memory or default_budget(),
             )

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from normcli import linalg
+from normcli.measure.exact import exact
 from normcli.records import PowerIteration, StateValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from normcli.measure.subject import Subject
+    from normcli.measure.subject import Options, Subject
     from normcli.reparam import Decoded
 
 _TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
@@ -46,22 +47,22 @@ def _stable_rank(subject: Subject) -> float | None:
 
 
 def _state(subject: Subject) -> StateValues | None:
-    return _with_original(subject.decoded) if subject.decoded else None
+    return _with_original(subject.decoded, subject.options) if subject.decoded else None
 
 
-def _with_original(decoded: Decoded) -> StateValues:
+def _with_original(decoded: Decoded, options: Options) -> StateValues:
     """The numbers of a state with the exact σ₁ of what is stored, for each norm of a stack."""
     if decoded.stack:
-        stack = tuple(_with_original(each) for each in decoded.stack)
+        stack = tuple(_with_original(each, options) for each in decoded.stack)
         return replace(stack[-1], stack=stack)
     values = decoded.values
     if decoded.original is None:
         return values
-    exact = linalg.spectral_norm(linalg.as_matrix(decoded.original, decoded.axis)).value
-    values = replace(values, original_spectral_norm=exact)
-    if values.sigma_stored is None or not exact > 0:
+    sigma = exact(linalg.as_matrix(decoded.original, decoded.axis), options).value
+    values = replace(values, original_spectral_norm=sigma)
+    if values.sigma_stored is None or not sigma > 0:
         return values
-    return replace(values, staleness=1 - values.sigma_stored / exact)
+    return replace(values, staleness=1 - values.sigma_stored / sigma)
 
 
 METRICS: Mapping[str, Callable[[Subject], object]] = {

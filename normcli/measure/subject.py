@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from normcli import linalg
+from normcli.measure.exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,14 +28,22 @@ class Options:
     Attributes:
         metrics: Keys of `METRICS`.
         power_iterations: Steps; None is 1 from a stored u and 15 from a random start.
-        seed: Of the random start.
+        seed: Of every random start.
         dims: Glob → row axis, first match wins.
+        rtol: Relative width of the bracket that holds σ₁.
+        certificate: How its upper end is vouched for, one of `CERTIFICATES`.
+        failure_probability: That a probabilistic bracket does not hold, for each weight.
+        device: Where spectral norms are computed, one of `DEVICES`.
     """
 
     metrics: frozenset[str]
     power_iterations: int | None = None
     seed: int = 0
     dims: Mapping[str, Axis] | None = None
+    rtol: float = 1e-6
+    certificate: str = "probabilistic"
+    failure_probability: float = 1e-10
+    device: str = "cpu"
 
     @property
     def one_pass(self) -> bool:
@@ -105,4 +114,4 @@ class Subject:
     @once
     def spectral_norm(self) -> SpectralNorm:
         """Exact σ₁ of the matrix."""
-        return linalg.spectral_norm(self.matrix)
+        return exact(self.matrix, self.options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from normcli import linalg
+from normcli.measure.exact import check_exact
 from normcli.measure.metrics import METRICS
 from normcli.measure.subject import Subject
 from normcli.records import STALE, Measurement, NormState, StateValues
@@ -36,7 +37,12 @@ def measure(
     jobs: int,
     budget: int,
 ) -> Iterator[Measurement]:
-    """A measurement of each weight, in order, `jobs` at a time within `budget` bytes."""
+    """A measurement of each weight, in order, `jobs` at a time within `budget` bytes.
+
+    Raises:
+        UsageError: A spectral norm cannot be computed as the options ask for it.
+    """
+    check_exact(options)
     axis_of = _axis_choice(options.dims or {})
 
     def work(batch: Sequence[Weight]) -> list[Measurement]:

@@ -20,6 +20,7 @@ from normcli.records.header import (
 )
 from normcli.records.measurement import (
     CERTIFICATES,
+    DEVICES,
     METRIC_NAMES,
     STALE,
     Measurement,
@@ -32,6 +33,7 @@ from normcli.records.report import Listing, Report, file_record
 
 __all__ = [
     "CERTIFICATES",
+    "DEVICES",
     "ITEMSIZE",
     "MEASURABLE",
     "METRIC_NAMES",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # How the upper end of a bracket of σ₁ is vouched for.
 CERTIFICATES = ("probabilistic", "deterministic", "none")
+DEVICES = ("cpu", "cuda", "mps")  # where spectral norms can be computed, as torch names them
 STALE = 0.05  # |1 − σ_stored/σ₁| beyond which u and v are called stale
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def failure_probability(self) -> float | None:
+        """That any bracket does not hold, at most: the sum over all; None where there is none."""
+        norms = [each.spectral_norm for each in self.measurements if each.spectral_norm is not None]
+        return min(1.0, math.fsum(norm.failure_probability for norm in norms)) if norms else None
+
     def to_records(self) -> list[dict[str, Any]]:
         """One plain dictionary a weight, as in the JSON report: ready for a data frame."""
         return [measurement.to_record() for measurement in self.measurements]
@@ -40,6 +47,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The checkpoint as in the JSON report (schema `normcli.report`, version 1)."""
         record = file_record(self.path, self.format, self.files)
+        if self.failure_probability is not None:
+            record["failure_probability"] = self.failure_probability
         record["weights"] = self.to_records()
         record["skipped"] = [{"name": s.name, "reason": s.reason} for s in self.skipped]
         record["notes"] = list(self.notes)

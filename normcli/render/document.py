@@ -51,6 +51,7 @@ class Sheet:
         skipped: What is not in the rows, and why.
         notes: About the file as a whole.
         source: What the rows were made of, without what `--limit` cut.
+        failure_probability: That any bracket of the rows does not hold; None without brackets.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Sheet:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     source: Report | Listed
+    failure_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,12 @@ def remarks(sheet: Sheet, *, problems: bool) -> list[Remark]:
 
 
 def footer(document: Document, sheet: Sheet) -> list[str]:
-    """How many weights of which kind there are, the time, and what was skipped and why."""
+    """How many weights of which kind, the time, how sure the brackets are, what was skipped."""
     alone = len(document.sheets) == 1
     parts = [_weights(sheet), _parameters(sheet.parameters), *(_time(document) if alone else [])]
     lines = [" · ".join(parts)]
+    if sheet.failure_probability:
+        lines.append(f"all brackets hold but with probability {sheet.failure_probability:.1g}")
     if sheet.skipped:
         lines.append(_skipped(sheet))
     return lines

@@ -118,6 +118,8 @@ def _sheet(report: Report, order: Order) -> Sheet:
     rows = [measured_row(report.path, weight) for weight in weights]
     shown = order.arrange(rows)
     kept = tuple(weights[i] for i in shown)
+    notes = cut(report.notes, len(kept), len(weights))
+    source = replace(report, measurements=kept, notes=notes)
     return Sheet(
         path=report.path,
         format=report.format,
@@ -130,7 +132,8 @@ def _sheet(report: Report, order: Order) -> Sheet:
         remarks=tuple((weight.name, weight.notes) for weight in kept),
         skipped=report.skipped,
         notes=report.notes,
-        source=replace(report, measurements=kept, notes=cut(report.notes, len(kept), len(weights))),
+        source=source,
+        failure_probability=source.failure_probability,
     )
 
 

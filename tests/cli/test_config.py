@@ -52,10 +52,12 @@ def test_values_become_what_the_command_line_would_give():
     table = {
         "include": ["D/*"], "all": True, "metrics": ["nan", "inf"], "memory": 1000,
         "dim": {"up.*": 1, "g": "none"}, "jobs": 3, "progress": False,
+        "rtol": 1e-3, "certificate": "none", "failure-probability": 1e-6, "device": "mps",
     }  # fmt: skip
     assert defaults(table, "x") == {
         "include": ["D/*"], "everything": True, "metrics": "nan,inf", "memory": "1000",
         "dims": ["up.*=1", "g=none"], "jobs": 3, "show_progress": False,
+        "rtol": 1e-3, "certificate": "none", "failure_probability": 1e-6, "device": "mps",
     }  # fmt: skip
 
 
@@ -77,6 +79,18 @@ def test_the_policy_is_left_to_the_gate():
             "",
         ),
         ({"dim": 1}, "normcli.toml: 'dim' is 1, expected a table from globs to axes", ""),
+        ({"rtol": 1}, "normcli.toml: 'rtol' is 1, expected a number between 0 and 1", ""),
+        (
+            {"failure-probability": "1e-6"},
+            "normcli.toml: 'failure-probability' is '1e-6', expected a number between 0 and 1",
+            "",
+        ),
+        (
+            {"certificate": 1},
+            "normcli.toml: 'certificate' is 1, expected 'probabilistic', 'deterministic' or 'none'",
+            "",
+        ),
+        ({"device": "tpu"}, "normcli.toml: 'device' is 'tpu', expected 'cpu', 'cuda' or 'mps'", ""),
         ({"progress": 1}, "normcli.toml: 'progress' is 1, expected true or false", ""),
         ({"memory": 1.5}, "normcli.toml: 'memory' is 1.5, expected a size such as '2GB'", ""),
         ({"metrics": [1]}, "normcli.toml: 'metrics' is [1], expected a list of names", ""),

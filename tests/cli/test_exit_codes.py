@@ -9,6 +9,8 @@ import pytest
 import torch
 from processes import COMMAND, environment, run, start
 
+_HERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
 
 def assert_refused(done, *sentences):
     assert done.returncode == 2
@@ -50,6 +52,16 @@ def test_nan_is_no_failure(tmp_path):
         (["inspect", "x", "--jobs", "many"], "--jobs (or NORMCLI_JOBS): should be a valid integer"),
         (["inspect", "x", "--memory", "2QB"], "--memory: '2QB' is not a size"),
         (["inspect", "x", "--dim", "fc"], "--dim: 'fc' is not GLOB=AXIS"),
+        (["inspect", "x", "--rtol", "0"], "--rtol: 0.0 is not between 0 and 1"),
+        (["inspect", "x", "--rtol", "nan"], "--rtol: nan is not between 0 and 1"),
+        (["inspect", "x", "--rtol", "tight"], "--rtol: should be a valid number"),
+        (["inspect", "x", "--failure-probability", "1"], "--failure-probability: 1.0 is not betw"),
+        (
+            ["inspect", "x", "--certificate", "nine"],
+            "--certificate: no certificate is called 'nine'",
+        ),
+        (["inspect", "x", "--certificate", "probable"], "did you mean 'probabilistic'?"),
+        (["inspect", "x", "--device", "cudo"], "did you mean 'cuda'?"),
         (["inspect", "x", "--expect-sha256", "0"], "is not 64 hexadecimal digits"),
         (["inspect", "x", "y", "--expect-sha256", "0" * 64], "pins one input, 2 were given"),
     ],
@@ -59,6 +71,19 @@ def test_an_argument_that_cannot_be_meant_ends_with_2(arguments, sentence):
     assert_refused(done, sentence)
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_here_ends_with_2(model, device):
+    if _HERE[device]:
+        pytest.skip(f"there is a {device} device here")
+    for done in (
+        run("inspect", model, "--device", device),
+        run("inspect", model, NORMCLI_DEVICE=device),
+    ):
+        assert_refused(done, f"normcli: --device: no {device} device here, expected cpu")
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_unknown_metric_is_named_with_what_was_meant(model):
@@ -202,8 +227,9 @@ def test_standard_output_does_not_depend_on_what_is_said(model):
     assert said.stderr
 
 
-def test_the_same_input_gives_the_same_bytes(model):
-    first, second = (run("inspect", model, "-f", "json").stdout for _ in range(2))
+@pytest.mark.parametrize("option", [[], ["--device", "cpu"], ["--jobs", "1"]])
+def test_the_same_input_gives_the_same_bytes(model, option):
+    first, second = (run("inspect", model, "-f", "json", *more).stdout for more in ([], option))
     assert first == second
 
 

@@ -11,7 +11,7 @@ from normcli.cli.app import COMMANDS
 HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
 
 
-def imported(*arguments):
+def imported(*arguments, code=0):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "normcli", *map(str, arguments)],
         capture_output=True,
@@ -19,7 +19,7 @@ def imported(*arguments):
         env=environment(),
         check=False,
     )
-    assert done.returncode == 0
+    assert done.returncode == code
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
@@ -30,6 +30,13 @@ def test_help_imports_nothing_heavy(arguments):
 
 def test_ls_of_safetensors_imports_no_torch(model):
     assert not imported("ls", model) & {"torch", "numpy", "rich"}
+
+
+@pytest.mark.parametrize(
+    "option", ["--rtol=2", "--certificate=sworn", "--failure-probability=0", "--device=tpu"]
+)
+def test_a_bracket_that_cannot_be_meant_costs_no_import_of_torch(model, option):
+    assert not imported("inspect", model, option, code=2) & {"torch", "numpy"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

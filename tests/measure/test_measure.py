@@ -28,9 +28,9 @@ def test_two_weights_are_measured_at_the_same_time(path, monkeypatch, metric):
     name = {"spectral_norm": "spectral_norm", "frobenius": "census_of_pieces"}[metric]
     compute = getattr(linalg, name)
 
-    def meet(argument):
+    def meet(argument, **request):
         together.wait()
-        return compute(argument)
+        return compute(argument, **request)
 
     monkeypatch.setattr(linalg, name, meet)
     report = normcli.inspect(path, metrics=[metric], jobs=2)
@@ -41,12 +41,12 @@ def test_no_two_are_where_memory_is_for_one(path, monkeypatch):
     running, most = [], []
     compute = linalg.spectral_norm
 
-    def count(matrix):
+    def count(matrix, **request):
         running.append(1)
         most.append(len(running))
         threading.Event().wait(0.01)
         running.pop()
-        return compute(matrix)
+        return compute(matrix, **request)
 
     monkeypatch.setattr(linalg, "spectral_norm", count)
     normcli.inspect(path, metrics=["spectral_norm"], jobs=4, memory=1)

@@ -1,6 +1,7 @@
 """Every format, whole, against golden files; `pytest tests/render --write-golden` rewrites them."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,13 @@ def test_sort_and_limit_reach_every_format(name):
     text = written(document, name)
     assert text.index(PLAIN.key) < text.index(SPECTRAL.key)
     assert "fc.weight" not in text
+
+
+@pytest.mark.parametrize("name", ["table", "markdown"])
+def test_brackets_that_are_certain_need_no_word(name):
+    certain = replace(PLAIN, spectral_norm=replace(PLAIN.spectral_norm, failure_probability=0.0))
+    assert "probability" in written(report([replace(GAN, measurements=(PLAIN,))]), name)
+    assert "probability" not in written(report([replace(GAN, measurements=(certain,))]), name)
 
 
 @pytest.mark.parametrize("name", FORMATS)

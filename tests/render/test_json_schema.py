@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -90,6 +91,22 @@ def test_one_file_has_its_hash_and_shards_have_theirs():
     assert gan["sha256"] == GAN.files[0].sha256
     assert "files" not in gan
     assert [each["sha256"] for each in sharded["files"]] == [f.sha256 for f in SHARDED.files]
+
+
+def test_all_brackets_together_are_as_sure_as_the_sum_of_theirs_allows():
+    brackets = [m.spectral_norm for m in GAN.measurements if m.spectral_norm]
+    found = json.loads(text(report([GAN])))["checkpoints"][0]["failure_probability"]
+    assert found == pytest.approx(sum(each.failure_probability for each in brackets))
+    assert 0 < found < 1
+
+
+def test_where_no_spectral_norm_was_asked_for_nothing_is_said_of_brackets():
+    unasked = replace(
+        GAN, measurements=tuple(replace(m, spectral_norm=None) for m in GAN.measurements)
+    )
+    document = report([unasked])
+    Draft202012Validator(schema("report")).validate(json.loads(text(document)))
+    assert "failure_probability" not in json.loads(text(document))["checkpoints"][0]
 
 
 def test_what_limit_cut_is_said_in_the_notes():

@@ -1,0 +1,59 @@
+"""The exact spectral norm as it was asked for: how sure, how narrow, and on which device."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import torch
+
+from normcli import linalg
+from normcli.errors import UsageError, closest
+from normcli.records import DEVICES
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from normcli.measure.subject import Options
+    from normcli.records import SpectralNorm
+
+# One matrix at a time on an accelerator: its memory is counted by nobody here.
+_ALONE = Lock()
+
+
+def exact(matrix: Tensor, options: Options) -> SpectralNorm:
+    """σ₁ of a matrix that lies on the CPU, computed on the device that was asked for."""
+    with _turn(options.device):
+        return linalg.spectral_norm(
+            matrix.to(options.device),
+            rtol=options.rtol,
+            certificate=options.certificate,
+            failure_probability=options.failure_probability,
+            seed=options.seed,
+        )
+
+
+def check_exact(options: Options) -> None:
+    """Raise a `UsageError` where no spectral norm could be computed as it was asked for."""
+    linalg.check_request(options.rtol, options.certificate, options.failure_probability)
+    name = options.device
+    if name not in DEVICES:
+        hint = closest(name, DEVICES)
+        raise UsageError(f"no device is called {name!r}", where="--device", hint=hint)
+    here = [each for each in DEVICES if _is_here(each)]
+    if name not in here:
+        found = f"no {name} device here, expected {' or '.join(here)}"
+        raise UsageError(found, where="--device")
+
+
+def _is_here(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_available()
+    return device == "cpu" or torch.backends.mps.is_available()
+
+
+def _turn(device: str) -> AbstractContextManager[object]:
+    return nullcontext() if device == "cpu" else _ALONE
