@@ -7,10 +7,13 @@ an answer for empty, NaN and half-precision matrices, and a line in `normcli.mea
 from normcli.linalg.matrix import as_hooked, as_matrix, matrix_shape
 from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
 from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, power_step, sigma
+from normcli.linalg.prediction import predicted_steps, ritz_gap
 from normcli.linalg.spectral import check_request, spectral_norm
+from normcli.linalg.steps import Steps, power_steps
 
 __all__ = [
     "Census",
+    "Steps",
     "arithmetic_dtype",
     "as_hooked",
     "as_matrix",
@@ -21,6 +24,9 @@ __all__ = [
     "normalize",
     "power_iteration",
     "power_step",
+    "power_steps",
+    "predicted_steps",
+    "ritz_gap",
     "sigma",
     "spectral_norm",
     "vector_norm",
