@@ -6,14 +6,23 @@ import os
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import count
 from threading import Event, Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+class Crew(Protocol):
+    """Threads that work on one round at a time."""
+
+    def __call__(self, work: Callable[[int], _Result], turns: int, /) -> list[_Result]:
+        """[work(0), work(1), …] for so many turns."""
+
 
 _SMALLEST_BUDGET = 1 << 30
 _LARGEST_BUDGET = 8 << 30
@@ -80,6 +89,39 @@ def ordered_map(
         raise
     finally:
         pool.shutdown(wait=waits, cancel_futures=True)
+
+
+@contextmanager
+def crew(workers: int, prepare: Callable[[], None]) -> Iterator[Crew]:
+    """Threads for many short rounds of one computation: `together(work, turns)` is one round.
+
+    The calling thread works as well, and whoever is free takes the next turn, so that a busy
+    processor delays a round by one turn at most. Results are in the order of the turns.
+
+    Args:
+        workers: Threads, the calling one included.
+        prepare: Called first in every other thread.
+    """
+    if workers <= 1:
+        yield lambda work, turns: [work(turn) for turn in range(turns)]
+        return
+    with ThreadPoolExecutor(workers - 1, "normcli-crew", initializer=prepare) as pool:
+
+        def together(work: Callable[[int], _Result], turns: int) -> list[_Result]:
+            next_turn = count()  # `next` of it is atomic
+            results: dict[int, _Result] = {}
+
+            def share() -> None:
+                while (turn := next(next_turn)) < turns:
+                    results[turn] = work(turn)
+
+            others = [pool.submit(share) for _ in range(min(workers, turns) - 1)]
+            share()
+            for other in others:
+                other.result()
+            return [results[turn] for turn in range(turns)]
+
+        yield together
 
 
 def _retire(running: dict[Future[_Result], int]) -> None:

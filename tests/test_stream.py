@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from normcli.stream import background, ordered_map
+from normcli.stream import background, crew, ordered_map
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -111,3 +111,35 @@ def test_an_error_in_the_background_surfaces_where_its_result_is_asked_for():
 
     with background(work) as result, pytest.raises(OSError, match="gone"):
         result()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_crew_gives_its_results_in_the_order_of_the_turns(workers):
+    with crew(workers, lambda: None) as together:
+        for turns in (0, 1, 3, 50):
+            assert together(lambda turn: turn * turn, turns) == [n * n for n in range(turns)]
+
+
+def test_all_of_a_crew_work_at_the_same_time():
+    meet = threading.Barrier(3, timeout=5)
+    with crew(3, lambda: None) as together:
+        assert sorted(together(lambda _: meet.wait(), 3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_in_a_crew_reaches_the_caller(workers):
+    def work(turn):
+        if turn == 7:
+            raise ValueError("seven")
+        return turn
+
+    with crew(workers, lambda: None) as together, pytest.raises(ValueError, match="seven"):
+        together(work, 9)
+
+
+def test_every_other_thread_of_a_crew_is_prepared():
+    prepared = []
+    meet = threading.Barrier(3, timeout=5)
+    with crew(3, lambda: prepared.append(threading.get_ident())) as together:
+        threads = together(lambda _: (meet.wait(), threading.get_ident())[1], 3)
+    assert set(threads) == {*prepared, threading.get_ident()}
