@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from normcli.cli.arguments import one_of
 from normcli.cli.files import append, is_same, publish, refuse
@@ -17,10 +18,12 @@ from normcli.errors import OutputError, UsageError
 from normcli.render import FORMATS, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TextIO
 
     from normcli.render import Document
+
+T = TypeVar("T")
 
 _SUFFIXES = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".md": "markdown",
@@ -77,20 +80,28 @@ def streams(products: Iterable[Product]) -> bool:
 
 
 def write(products: Iterable[Product], document: Document, *, color: str) -> None:
-    """Every output; files first, so that a broken pipe does not keep them from being written.
+    """Every output of a document; nothing is written where no checkpoint could be read."""
+    if document.sheets:
+        deliver(products, document, FORMATS, color=color)
 
-    Nothing is written where no checkpoint could be read.
-    """
-    if not document.sheets:
-        return
+
+def deliver(
+    products: Iterable[Product],
+    result: T,
+    formats: Mapping[str, Callable[[T, Page], None]],
+    *,
+    color: str,
+) -> None:
+    """Every output; files first, so that a broken pipe does not keep them from being written."""
     for product in products:
+        render = partial(formats[product.format], result)
         if product.path is None:
-            FORMATS[product.format](document, screen(color))
+            render(screen(color))
             put("")
         elif product.appends:
-            append(product.path, _writer(product, document))
+            append(product.path, _writer(render))
         else:
-            publish(product.path, _writer(product, document), force=product.force)
+            publish(product.path, _writer(render), force=product.force)
 
 
 def screen(color: str) -> Page:
@@ -118,8 +129,8 @@ def put(text: str) -> None:
         raise OutputError(reason, where="standard output") from error
 
 
-def _writer(product: Product, document: Document) -> Callable[[TextIO], None]:
-    return lambda out: FORMATS[product.format](document, Page(out, _WIDTH))
+def _writer(render: Callable[[Page], None]) -> Callable[[TextIO], None]:
+    return lambda out: render(Page(out, _WIDTH))
 
 
 def _product(text: str, *, force: bool) -> Product:
@@ -161,7 +172,7 @@ def _columns() -> int:
 
 def _takes_unicode(encoding: str) -> bool:
     try:
-        "σ₁‖×·…─−".encode(encoding)
+        "σ₁₂‖×·…─−▁█".encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
     return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normcli.records import NormState, Report, file_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from normcli.records import TensorRef, Weight
     from normcli.render.document import Document
@@ -20,17 +20,19 @@ SCHEMA_VERSION = 1
 
 def write_json(document: Document, page: Page) -> None:
     """One JSON object, as `<schema>.schema.json` beside this module describes it."""
-    head = {
-        "schema": document.kind.schema,
-        "schema_version": SCHEMA_VERSION,
-        "normcli": document.version,
-    }
-    page.write(f'{compact(head)[:-1]},\n"checkpoints": [')
+    page.write(f'{head(document.kind.schema, document.version)},\n"checkpoints": [')
     for number, sheet in enumerate(document.sheets):
-        page.write("," if number else "")
-        for text in _checkpoint(record(sheet.source)):
+        page.write(",{" if number else "{")
+        for text in lined(record(sheet.source), ("weights", "skipped", "files")):
             page.write(text)
+        page.write("}")
     page.write("]}\n")
+
+
+def head(schema: str, version: str) -> str:
+    """How a document begins, its brace still open: which schema it follows, and who wrote it."""
+    fields = {"schema": schema, "schema_version": SCHEMA_VERSION, "normcli": version}
+    return compact(fields)[:-1]
 
 
 def compact(value: object) -> str:
@@ -60,18 +62,17 @@ def listed_record(weight: Weight, tied_to: str | None) -> dict[str, Any]:
     return entry
 
 
-def _checkpoint(checkpoint: dict[str, Any]) -> Iterator[str]:
-    """The record of a checkpoint, its lists with one entry a line."""
-    for number, (name, value) in enumerate(checkpoint.items()):
-        yield "{" if number == 0 else ",\n "
-        if name not in ("weights", "skipped", "files") or not value:
+def lined(record: dict[str, Any], lists: Collection[str]) -> Iterator[str]:
+    """The fields of a record, a line each; of some lists, one entry a line."""
+    for number, (name, value) in enumerate(record.items()):
+        yield "" if number == 0 else ",\n "
+        if name not in lists or not value:
             yield f"{compact(name)}: {compact(value)}"
             continue
         yield f"{compact(name)}: [\n  "
         for index, entry in enumerate(value):
             yield ("" if index == 0 else ",\n  ") + compact(entry)
         yield "]"
-    yield "}"
 
 
 def _listing(source: Listed) -> dict[str, Any]:

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 # What is written instead of notation where the stream takes ASCII only.
 _ASCII = str.maketrans(
-    {"σ": "sigma", "₁": "1", "‖": "|", "×": "x", "·": "-", "…": "...", "─": "-", "−": "-"}
-)
+    {
+        "σ": "sigma", "₁": "1", "₂": "2", "‖": "|", "×": "x", "·": "-", "…": "...", "─": "-",
+        "−": "-", "▁": "_", "▂": ".", "▃": ":", "▄": "-", "▅": "=", "▆": "+", "▇": "*", "█": "#",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 from normcli.render.columns import full
 
 if TYPE_CHECKING:
-    from normcli.render.columns import Column
+    from collections.abc import Iterable, Sequence
+
+    from normcli.render.columns import Column, Row
     from normcli.render.document import Document
     from normcli.render.page import Page
 
 
 def write_plain(document: Document, page: Page) -> None:
     """One line a weight, its checkpoint's path first where there are several."""
-    columns = _columns(document)
+    write_rows(_columns(document), (row for sheet in document.sheets for row in sheet.rows), page)
+
+
+def write_rows(columns: Sequence[Column], rows: Iterable[Row], page: Page) -> None:
+    """A header line and one line a row."""
     page.write("\t".join(column.name for column in columns) + "\n")
-    for sheet in document.sheets:
-        for row in sheet.rows:
-            cells = (page.spelled(full(row.get(column.name))) or "-" for column in columns)
-            page.write("\t".join(cells) + "\n")
+    for row in rows:
+        cells = (page.spelled(full(row.get(column.name))) or "-" for column in columns)
+        page.write("\t".join(cells) + "\n")
 
 
 def _columns(document: Document) -> tuple[Column, ...]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from normcli.render import numbers
 from normcli.render.escape import shortened
 from normcli.render.footer import Remark, closing, footer, heading, remarks
+from normcli.render.ink import console_for, inked, say
 from normcli.render.layout import GAP, MARGIN, Laid, cells_of, fit, lay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -23,51 +24,44 @@ _REMARKS = 10  # sentences below a table
 _STYLES: dict[Tone, str] = {"": "", "warn": "yellow", "bad": "bold red"}
 _CALM = {"shape": "dim", "dtype": "dim", "state": "cyan", "state_layout": "dim"}
 _LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
-_HANG = 2  # blanks before the second line of a sentence
 
 
 def write_table(document: Document, page: Page) -> None:
     """A table a checkpoint, each below its heading and above its counts."""
     text = StringIO()
-    console = _console(text, page)
+    console = console_for(text, page)
     for number, sheet in enumerate(document.sheets):
         if number:
             console.print()
         _draw(console, document, sheet, page)
     end = closing(document)
     if end:
-        _say(console, page, ("dim", end))
+        say(console, page, ("dim", end))
     page.write(text.getvalue())
 
 
-def _console(text: StringIO, page: Page) -> Console:
-    """A console that writes into a string: rich's own answer to a broken pipe is to exit with 1."""
-    from rich.console import Console
-
-    return Console(
-        file=text,
-        width=page.width,
-        color_system="standard" if page.color else None,
-        force_terminal=page.color,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
+def lines(columns: Sequence[Laid], rows: Sequence[Row], page: Page) -> Iterator[str]:
+    """The headings, a rule, and a line a row, in columns that were laid out for these rows."""
+    width = sum(each.width for each in columns) + GAP * (len(columns) - 1)
+    yield _line(columns, [(each.heading, "bold") for each in columns], page)
+    yield " " * MARGIN + inked(page.spelled("─") * width, "dim", page)
+    for index, row in enumerate(rows):
+        yield _line(columns, [(each.cells[index], _style(each, row)) for each in columns], page)
 
 
 def _draw(console: Console, document: Document, sheet: Sheet, page: Page) -> None:
     path, rest = heading(sheet)
-    _say(console, page, ("bold", path), ("dim", f"  {rest}"))
+    say(console, page, ("bold", path), ("dim", f"  {rest}"))
     columns = fit(_laid(document, sheet, page), page.width, droppable=not document.chosen)
     if sheet.rows:
         console.print()
-        for line in _lines(columns, sheet.rows, page):
+        for line in lines(columns, sheet.rows, page):
             console.file.write(f"{line}\n")  # as wide as it is; print would take 10 times longer
     console.print()
     said = any(each.column.name == "problems" for each in columns)
     _remarks(console, page, remarks(sheet, problems=not said))
     for text in footer(document, sheet):
-        _say(console, page, ("dim", text))
+        say(console, page, ("dim", text))
 
 
 def _laid(document: Document, sheet: Sheet, page: Page) -> list[Laid]:
@@ -81,31 +75,14 @@ def _laid(document: Document, sheet: Sheet, page: Page) -> list[Laid]:
     ]
 
 
-def _lines(columns: list[Laid], rows: tuple[Row, ...], page: Page) -> Iterator[str]:
-    width = sum(each.width for each in columns) + GAP * (len(columns) - 1)
-    yield _line(columns, [(each.heading, "bold") for each in columns], page)
-    yield " " * MARGIN + _inked(page.spelled("─") * width, "dim", page)
-    for index, row in enumerate(rows):
-        yield _line(columns, [(each.cells[index], _style(each, row)) for each in columns], page)
-
-
-def _line(columns: list[Laid], cells: list[tuple[str, str]], page: Page) -> str:
+def _line(columns: Sequence[Laid], cells: list[tuple[str, str]], page: Page) -> str:
     parts = []
     for each, (text, style) in zip(columns, cells, strict=True):
         short = _shortened(text, each.width, page)
         blanks = " " * (each.width - cells_of(short))
-        ink = _inked(short, style, page)
+        ink = inked(short, style, page)
         parts.append(blanks + ink if each.column.numeric else ink + blanks)
     return (" " * MARGIN + (" " * GAP).join(parts)).rstrip()
-
-
-def _inked(text: str, style: str, page: Page) -> str:
-    if not (page.color and style and text):
-        return text
-    from rich.color import ColorSystem
-    from rich.style import Style
-
-    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
 def _shortened(text: str, width: int, page: Page) -> str:
@@ -135,22 +112,9 @@ def _remarks(console: Console, page: Page, found: list[Remark]) -> None:
     for remark in found[:_REMARKS]:
         name = f"{shortened(remark.name, _LONGEST)}: " if remark.name else ""
         style = _STYLES[_worst(remark.row)] or "bold"
-        _say(console, page, (style, name), ("", shortened(remark.sentences, _LONGEST * 3)))
+        say(console, page, (style, name), ("", shortened(remark.sentences, _LONGEST * 3)))
     more = len(found) - _REMARKS
     if more > 0:
-        _say(console, page, ("dim", f"… {numbers.count(more)} more (--format json shows all)"))
+        say(console, page, ("dim", f"… {numbers.count(more)} more (--format json shows all)"))
     if found:
         console.print()
-
-
-def _say(console: Console, page: Page, *parts: tuple[str, str]) -> None:
-    """A sentence as wide as the page; what does not fit goes on below, a little to the right."""
-    from rich.text import Text
-
-    text = Text()
-    for style, words in parts:
-        text.append(page.spelled(words), style)
-    for number, line in enumerate(text.wrap(console, page.width - 2 * MARGIN - _HANG)):
-        line.rstrip()
-        line.pad_left(MARGIN if number == 0 else MARGIN + _HANG)
-        console.print(line, no_wrap=True, overflow="ignore", crop=False)
