@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from normcli.commands.inspect import inspect
     from normcli.commands.ls import ls
+    from normcli.commands.trace import trace
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "inspect", "ls"]
+__all__ = ["__version__", "inspect", "ls", "trace"]
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> object:
         from normcli.commands.ls import ls
 
         return ls
+    if name == "trace":
+        from normcli.commands.trace import trace
+
+        return trace
     raise AttributeError(f"module 'normcli' has no attribute {name!r}")

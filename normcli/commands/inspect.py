@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli.commands.choice import listed
-from normcli.errors import RefusedError, UsageError, closest
+from normcli.commands.pin import expect
+from normcli.errors import UsageError, closest
 from normcli.formats import open_checkpoint
 from normcli.records import METRIC_NAMES, Report
 from normcli.stream import background, default_budget, default_workers, ordered_map
@@ -87,7 +88,7 @@ def inspect(
     wanted = _metrics(metrics)
     with open_checkpoint(path, allow_opaque=allow_opaque, budget_scale=budget_scale) as checkpoint:
         if expect_sha256 is not None:
-            _expect(checkpoint, expect_sha256)
+            expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
         with background(partial(_hashed, checkpoint, wanted=sha256)) as hashed:
             from normcli.measure import Options, measure  # torch: only for a file that is sound
@@ -136,20 +137,6 @@ def _hashed(
         budget=len(checkpoint.files),
     )
     return tuple(hashes)
-
-
-def _expect(checkpoint: Checkpoint, wanted: str) -> None:
-    """Refuse every other input before anything of it is measured."""
-    if len(checkpoint.files) != 1:
-        count = len(checkpoint.files)
-        raise UsageError(f"pins one file, '{checkpoint.path}' has {count}", where="--expect-sha256")
-    found = checkpoint.digest(checkpoint.files[0]).sha256
-    if found != wanted.strip().lower():
-        raise RefusedError(
-            f"sha256 is {found}, expected {wanted}",
-            where=checkpoint.path,
-            hint="this is not the file that was pinned with --expect-sha256",
-        )
 
 
 def _observed(

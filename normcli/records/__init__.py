@@ -30,6 +30,7 @@ from normcli.records.measurement import (
     plain,
 )
 from normcli.records.report import Listing, Report, file_record
+from normcli.records.trace import TOLERANCES, Trace, TraceStep
 
 __all__ = [
     "CERTIFICATES",
@@ -38,6 +39,7 @@ __all__ = [
     "MEASURABLE",
     "METRIC_NAMES",
     "STALE",
+    "TOLERANCES",
     "Axis",
     "InputFile",
     "Listing",
@@ -51,6 +53,8 @@ __all__ = [
     "SpectralNorm",
     "StateValues",
     "TensorRef",
+    "Trace",
+    "TraceStep",
     "Weight",
     "file_record",
     "full_name",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from normcli.records.header import full_name
@@ -27,9 +27,12 @@ class SpectralNorm:
         lower: No singular value above it is claimed by less than a vector that attains it.
         upper: Nothing in the matrix can be stretched by more.
         failure_probability: That `upper` is below σ₁; 0 for a deterministic certificate.
-        method: How it was found: `gram-cholesky`, `vector`, `zero`, `empty`, `non-finite`.
+        method: How it was found: `block-lanczos`, `trailing-energy`, `gram-cholesky`, `vector`,
+            `zero`, `empty`, `non-finite`.
         passes: Times that the matrix was read.
         gap: σ₂/σ₁ where it is known.
+        u: Left singular vector, a float64 tensor of shape (m,), where it was asked for.
+        v: Right singular vector, shape (n,); W v = value · u.
     """
 
     value: float
@@ -39,6 +42,8 @@ class SpectralNorm:
     method: str
     passes: int
     gap: float | None = None
+    u: Any = field(default=None, repr=False, compare=False)
+    v: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +145,13 @@ class Measurement:
             "dtype": self.dtype,
             "matrix_shape": None if self.matrix_shape is None else list(self.matrix_shape),
             "parameters": self.parameters,
-            "state": None if self.state is None else _state_record(self.state),
+            "state": None if self.state is None else state_record(self.state),
             "frobenius": plain(self.frobenius),
             "nan": self.nan,
             "inf": self.inf,
             "zero_rows": self.zero_rows,
-            "spectral_norm": _fields(self.spectral_norm),
-            "power_iteration": _fields(self.power_iteration),
+            "spectral_norm": record_of(self.spectral_norm),
+            "power_iteration": record_of(self.power_iteration),
             "stable_rank": plain(self.stable_rank),
             "notes": list(self.notes),
         }
@@ -173,10 +178,11 @@ def plain(value: float | None) -> float | str | None:
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
 
 
-def _fields(value: SpectralNorm | PowerIteration | None) -> dict[str, Any] | None:
+def record_of(value: SpectralNorm | PowerIteration | None) -> dict[str, Any] | None:
+    """The fields that exist, as plain values."""
     if value is None:
         return None
-    pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
+    pairs = ((f.name, getattr(value, f.name)) for f in fields(value) if f.name not in ("u", "v"))
     return {
         name: plain(item) if isinstance(item, float) else item
         for name, item in pairs
@@ -184,7 +190,8 @@ def _fields(value: SpectralNorm | PowerIteration | None) -> dict[str, Any] | Non
     }
 
 
-def _state_record(state: StateValues) -> dict[str, Any]:
+def state_record(state: StateValues) -> dict[str, Any]:
+    """A state as in the JSON report: the numbers that exist."""
     record: dict[str, Any] = {"family": state.family, "layout": state.layout}
     if state.family in ("spectral", "weight"):
         record["dim"] = state.dim
@@ -193,7 +200,7 @@ def _state_record(state: StateValues) -> dict[str, Any]:
         if number is not None:
             record[name] = number
     if state.stack:
-        record["stack"] = [_state_record(each) for each in state.stack]
+        record["stack"] = [state_record(each) for each in state.stack]
     return record
 
 
