@@ -13,6 +13,7 @@ from normcli.errors import UsageError, closest
 from normcli.records import DEVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
@@ -34,6 +35,11 @@ def exact(matrix: Tensor, options: Options) -> SpectralNorm:
             failure_probability=options.failure_probability,
             seed=options.seed,
         )
+
+
+def exact_of_all(matrices: Sequence[Tensor], options: Options) -> list[SpectralNorm]:
+    """σ₁ of each of several short matrices, as `exact` gives it."""
+    return [exact(matrix, options) for matrix in matrices]
 
 
 def check_exact(options: Options) -> None:

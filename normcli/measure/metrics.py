@@ -15,27 +15,14 @@ if TYPE_CHECKING:
     from normcli.measure.subject import Options, Subject
     from normcli.reparam import Decoded
 
-_TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
-
 
 def _power_iteration(subject: Subject) -> PowerIteration:
-    """In the update order of the layout; with its relative error where σ₁ is asked for as well."""
-    vectors = subject.decoded.vectors if subject.decoded else None
-    layout = subject.decoded.values.layout if subject.decoded else "parametrized"
-    steps = subject.options.power_iterations
-    if steps is None:
-        steps = _TORCH_INIT_STEPS if vectors is None else 1
-    value = linalg.power_iteration(
-        subject.matrix,
-        iterations=steps,
-        start=vectors,
-        legacy=vectors is not None and layout != "parametrized",
-        seed=subject.options.seed,
-    )
-    estimate = PowerIteration(value, steps, "random" if vectors is None else "stored")
-    if "spectral_norm" not in subject.options.metrics or not subject.spectral_norm.value > 0:
-        return estimate
-    return replace(estimate, relative_error=1 - value / subject.spectral_norm.value)
+    """What it says, with its relative error where σ₁ is asked for as well."""
+    value, error = subject.power_sigma, None
+    if "spectral_norm" in subject.options.metrics and subject.spectral_norm.value > 0:
+        error = 1 - value / subject.spectral_norm.value
+    start = "random" if subject.vectors is None else "stored"
+    return PowerIteration(value, subject.iterations, start, error)
 
 
 def _stable_rank(subject: Subject) -> float | None:
@@ -69,7 +56,7 @@ METRICS: Mapping[str, Callable[[Subject], object]] = {
     "frobenius": lambda subject: subject.census.frobenius,
     "nan": lambda subject: subject.census.nan,
     "inf": lambda subject: subject.census.inf,
-    "zero_rows": lambda subject: linalg.zero_rows(subject.matrix),
+    "zero_rows": lambda subject: subject.zero_rows,
     "spectral_norm": lambda subject: subject.spectral_norm,
     "power_iteration": _power_iteration,
     "stable_rank": _stable_rank,

@@ -9,13 +9,15 @@ from normcli import linalg
 from normcli.measure.exact import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
-    from normcli.records import Axis, SpectralNorm
+    from normcli.records import Axis, SpectralNorm, Weight
     from normcli.reparam import Decoded
+
+_TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
 
 # Metrics that need the entries once, in any order: no memory for the whole tensor.
 ONE_PASS = frozenset({"frobenius", "nan", "inf"})
@@ -74,30 +76,39 @@ class once(Generic[_Value]):  # noqa: N801  reads as the decorator that it is
 class Subject:
     """A weight with its row axis settled; a number is computed when it is first asked for.
 
+    Who has computed it together with others may also assign it.
+
     Attributes:
+        record: What the header tells of it.
         axis: Rows of the matrix.
         decoded: Its norm state; None for a plain weight.
         options: What is wanted.
+        notes: What there is to say before anything was measured.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        name: str,
+        record: Weight,
         axis: Axis,
         decoded: Decoded | None,
         options: Options,
+        *,
+        notes: Sequence[str],
     ) -> None:
         self._checkpoint = checkpoint
-        self._name = name
+        self.record = record
         self.axis = axis
         self.decoded = decoded
         self.options = options
+        self.notes = notes
 
     @once
     def weight(self) -> Tensor:
         """The effective weight."""
-        return self._checkpoint.read(self._name) if self.decoded is None else self.decoded.weight
+        if self.decoded is None:
+            return self._checkpoint.read(self.record.name)
+        return self.decoded.weight
 
     @once
     def matrix(self) -> Tensor:
@@ -108,10 +119,39 @@ class Subject:
     def census(self) -> linalg.Census:
         """One pass: ‖W‖_F, NaN, Inf; from the file where nothing else needs the tensor."""
         if self.decoded is None and self.options.one_pass:
-            return linalg.census_of_pieces(lambda: self._checkpoint.pieces(self._name))
+            return linalg.census_of_pieces(lambda: self._checkpoint.pieces(self.record.name))
         return linalg.census(self.weight)
+
+    @once
+    def zero_rows(self) -> int:
+        """Rows of the matrix that are all zero."""
+        return linalg.zero_rows(self.matrix)
 
     @once
     def spectral_norm(self) -> SpectralNorm:
         """Exact σ₁ of the matrix."""
         return exact(self.matrix, self.options)
+
+    @property
+    def vectors(self) -> tuple[Tensor, Tensor] | None:
+        """The stored u and v; None where a power iteration starts at random."""
+        return self.decoded.vectors if self.decoded else None
+
+    @property
+    def iterations(self) -> int:
+        """Steps of the power iteration."""
+        if self.options.power_iterations is None:
+            return _TORCH_INIT_STEPS if self.vectors is None else 1
+        return self.options.power_iterations
+
+    @once
+    def power_sigma(self) -> float:
+        """σ̂ of the power iteration, in the update order of the layout."""
+        layout = self.decoded.values.layout if self.decoded else "parametrized"
+        return linalg.power_iteration(
+            self.matrix,
+            iterations=self.iterations,
+            start=self.vectors,
+            legacy=self.vectors is not None and layout != "parametrized",
+            seed=self.options.seed,
+        )

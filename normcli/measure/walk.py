@@ -11,6 +11,7 @@ import torch
 from normcli import linalg
 from normcli.measure.exact import check_exact
 from normcli.measure.metrics import METRICS
+from normcli.measure.short import compute_together
 from normcli.measure.subject import Subject
 from normcli.records import STALE, Measurement, NormState, StateValues
 from normcli.reparam import decode, problem
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
     from normcli.formats.base import Checkpoint
     from normcli.measure.subject import Options
-    from normcli.records import Axis, TensorRef, Weight
+    from normcli.records import Axis, Weight
 
 _SHORT = 100 * 100  # entries up to which a weight takes under a millisecond
-_BATCH = 64  # short weights that are handed to a worker together
+_BATCH = 256  # short weights that are handed to a worker together
+_BATCH_ENTRIES = 1 << 18  # of them: 2 MB in float64
 _PIECE = 4 << 20  # bytes that a weight takes which is measured piece by piece
 
 
@@ -47,7 +49,8 @@ def measure(
 
     def work(batch: Sequence[Weight]) -> list[Measurement]:
         torch.set_num_threads(1)  # counts for this thread only if said in it
-        return [measure_weight(checkpoint, each, options, axis_of(each)) for each in batch]
+        axes = [axis_of(weight) for weight in batch]
+        return measure_batch(checkpoint, batch, options, axes)
 
     with _torch_threads_restored():
         for measurements in ordered_map(
@@ -64,15 +67,18 @@ def measure(
 def batches(weights: Sequence[Weight]) -> Iterator[Sequence[Weight]]:
     """Weights in order: each one alone, but neighbours that are short together."""
     batch: list[Weight] = []
+    entries = 0
     for weight in weights:
-        short = _is_short(weight)
-        if batch and (not short or len(batch) == _BATCH):
+        more = weight.parameters
+        full = len(batch) == _BATCH or entries + more > _BATCH_ENTRIES
+        if batch and (full or more > _SHORT):
             yield batch
-            batch = []
-        if short:
-            batch.append(weight)
-        else:
+            batch, entries = [], 0
+        if more > _SHORT:
             yield [weight]
+        else:
+            batch.append(weight)
+            entries += more
     if batch:
         yield batch
 
@@ -114,21 +120,29 @@ def _axis_choice(dims: Mapping[str, Axis]) -> Callable[[Weight], Axis | str]:
     return lambda weight: next((axis for matches, axis in rows if matches(weight)), "auto")
 
 
-def measure_weight(
-    checkpoint: Checkpoint, weight: Weight, options: Options, axis: Axis | str = "auto"
-) -> Measurement:
-    """Read, decode and measure one weight; what goes wrong with its norm is a note."""
+def measure_batch(
+    checkpoint: Checkpoint,
+    batch: Sequence[Weight],
+    options: Options,
+    axes: Sequence[Axis | str],
+) -> list[Measurement]:
+    """Read, decode and measure some weights; what goes wrong with a norm is a note."""
+    read = [_read(checkpoint, *each, options) for each in zip(batch, axes, strict=True)]
+    short = [each for each in read if isinstance(each, Subject) and _is_short(each.record)]
+    if short:
+        compute_together(short)
+    return [_measured(each) if isinstance(each, Subject) else each for each in read]
+
+
+def _read(
+    checkpoint: Checkpoint, weight: Weight, axis: Axis | str, options: Options
+) -> Subject | Measurement:
+    """The weight ready to be measured, or already all that can be told of it."""
     if isinstance(weight, NormState):
-        return _measure_state(checkpoint, weight, options, axis)
-    return _measure_plain(checkpoint, weight, options, axis)
-
-
-def _measure_plain(
-    checkpoint: Checkpoint, ref: TensorRef, options: Options, axis: Axis | str
-) -> Measurement:
-    notes = [ref.note] if ref.note else []
-    rows = _rows(ref, axis, notes)
-    return _measured(ref, Subject(checkpoint, ref.name, rows, None, options), notes)
+        return _decoded(checkpoint, weight, axis, options)
+    notes = [weight.note] if weight.note else []
+    rows = _rows(weight, axis, notes)
+    return Subject(checkpoint, weight, rows, None, options, notes=notes)
 
 
 def _rows(weight: Weight, axis: Axis | str, notes: list[str]) -> Axis:
@@ -141,9 +155,9 @@ def _rows(weight: Weight, axis: Axis | str, notes: list[str]) -> Axis:
     return 0
 
 
-def _measure_state(
-    checkpoint: Checkpoint, state: NormState, options: Options, axis: Axis | str
-) -> Measurement:
+def _decoded(
+    checkpoint: Checkpoint, state: NormState, axis: Axis | str, options: Options
+) -> Subject | Measurement:
     trouble = problem(state, axis)
     if trouble:
         return _unmeasured(state, trouble)
@@ -151,7 +165,7 @@ def _measure_state(
     decoded = decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
     notes = list(decoded.notes)
     rows = decoded.axis if state.family == "spectral" else _rows(state, axis, notes)
-    return _measured(state, Subject(checkpoint, state.name, rows, decoded, options), notes)
+    return Subject(checkpoint, state, rows, decoded, options, notes=notes)
 
 
 def _unmeasured(state: NormState, trouble: str) -> Measurement:
@@ -167,8 +181,8 @@ def _unmeasured(state: NormState, trouble: str) -> Measurement:
     )
 
 
-def _measured(weight: Weight, subject: Subject, notes: list[str]) -> Measurement:
-    wanted = subject.options.metrics
+def _measured(subject: Subject) -> Measurement:
+    weight, wanted = subject.record, subject.options.metrics
     values = {name: METRICS[name](subject) for name in METRICS if name in wanted}
     values.setdefault("state", subject.decoded.values if subject.decoded else None)
     measurement = Measurement(
@@ -180,7 +194,8 @@ def _measured(weight: Weight, subject: Subject, notes: list[str]) -> Measurement
         matrix_shape=linalg.matrix_shape(weight.shape, subject.axis),
         **values,  # type: ignore[arg-type]  # each metric gives what its field holds
     )
-    return replace(measurement, notes=(*_troubles(measurement), *notes))
+    notes = (*_troubles(measurement), *subject.notes)
+    return replace(measurement, notes=notes) if notes else measurement
 
 
 def _troubles(measurement: Measurement) -> Iterator[str]:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normcli.measure import METRICS, Options, measure_weight
+from normcli.measure import METRICS, Options, measure_batch
 from normcli.records import TensorRef
 from normcli.reparam import weights
 
@@ -100,7 +100,7 @@ def entries(draw, size, dtype):
 def test_any_parts_give_numbers_or_a_reason(tensors, axis):
     checkpoint = Held(tensors)
     for weight in weights(checkpoint.tensors):
-        found = measure_weight(checkpoint, weight, Options(frozenset(METRICS)), axis)
+        [found] = measure_batch(checkpoint, [weight], Options(frozenset(METRICS)), [axis])
         json.dumps(found.to_record(), allow_nan=False)
         if found.spectral_norm is None:
             assert found.notes

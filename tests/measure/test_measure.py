@@ -67,10 +67,11 @@ def test_a_number_is_computed_once():
     assert (counted.number, counted.number, counted.calls) == (7, 7, 1)
 
 
-@given(sizes=st.lists(st.sampled_from([1, 99, 100, 101]), max_size=300))
+@given(sizes=st.lists(st.sampled_from([1, 1, 1, 99, 100, 101]), max_size=900))
 def test_batches_hold_every_weight_once_and_in_order(sizes):
     refs = [TensorRef("", str(i), (100, n), "float32", 400 * n) for i, n in enumerate(sizes)]
     found = list(batches(refs))
     assert [weight for batch in found for weight in batch] == refs
     assert all(len(batch) == 1 for batch in found if batch[0].parameters > 100 * 100)
-    assert all(batch and len(batch) <= 64 for batch in found)
+    assert all(batch and len(batch) <= 256 for batch in found)
+    assert all(sum(w.parameters for w in batch) <= 1 << 18 for batch in found)
