@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from typer.main import get_command
 
-from normcli.cli import inspect, ls
+from normcli.cli import inspect, ls, trace
 from normcli.cli.help import Command, Group
 from normcli.cli.options import Version  # noqa: TC001 - typer reads the annotations
 
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, Callable[..., int]] = {
     "inspect": inspect.inspect,
     "ls": ls.ls,
+    "trace": trace.trace,
 }
-EXAMPLES: Mapping[str, str] = {"inspect": inspect.EXAMPLES, "ls": ls.EXAMPLES}
+EXAMPLES: Mapping[str, str] = {
+    "inspect": inspect.EXAMPLES,
+    "ls": ls.EXAMPLES,
+    "trace": trace.EXAMPLES,
+}
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EXAMPLES = """\
 normcli inspect model.safetensors          every weight with its norms
 normcli ls model.pt                        the header only, at once
+normcli trace gan.pt D/conv.weight         one power iteration, step by step
 normcli inspect a.pt --format json | jq    for programs
 """
 

@@ -52,9 +52,13 @@ def shape(name: str, heading: str, rank: int = 9) -> Column:
     return Column(name, heading, lambda value: str(value).replace("x", "×"), _calm, rank=rank)
 
 
-def number(name: str, heading: str, rank: int = 9) -> Column:
+def number(name: str, heading: str, rank: int = 9, *, digits: int = 4) -> Column:
     """A column of real numbers; those that are not finite stand out."""
-    return Column(name, heading, _brief, _finite, numeric=True, rank=rank)
+
+    def show(value: Datum) -> str:
+        return numbers.brief(float(value), digits)
+
+    return Column(name, heading, show, _finite, numeric=True, rank=rank)
 
 
 def tally(name: str, heading: str, rank: int = 9, *, alarm: bool = False) -> Column:
@@ -71,6 +75,11 @@ def share(name: str, heading: str, rank: int = 9, *, limit: float) -> Column:
         return "warn" if beyond else ""
 
     return Column(name, heading, _percent, tone, numeric=True, rank=rank)
+
+
+def deviation(name: str, heading: str, rank: int = 9) -> Column:
+    """A column of fractions that become small, in percent with two significant digits."""
+    return Column(name, heading, _deviation, _finite, numeric=True, rank=rank)
 
 
 def amount(name: str, heading: str, rank: int = 9) -> Column:
@@ -91,16 +100,16 @@ def _words(value: Datum) -> str:
     return escaped(str(value))
 
 
-def _brief(value: Datum) -> str:
-    return numbers.brief(float(value))
-
-
 def _count(value: Datum) -> str:
     return numbers.count(int(value))
 
 
 def _percent(value: Datum) -> str:
     return numbers.percent(float(value))
+
+
+def _deviation(value: Datum) -> str:
+    return numbers.deviation(float(value))
 
 
 def _size(value: Datum) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-_DIGITS = 4  # significant, in everything made for reading
+_DIGITS = 4  # significant, in what is made for reading
 _LARGEST = 1e6  # from here on, and below the next, as 1.234e+06
 _SMALLEST = 1e-4
 
 
-def brief(value: float) -> str:
-    """Four significant digits, `1.016`, `12.34`, `1.234e-05`; `NaN`, `inf` as words."""
+def brief(value: float, digits: int = _DIGITS) -> str:
+    """Four significant digits or as many as said, `1.016`, `1.234e-05`; `NaN`, `inf` as words."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -18,9 +18,9 @@ def brief(value: float) -> str:
     if value == 0:
         return "0"
     if not _SMALLEST <= abs(value) < _LARGEST:
-        return f"{value:.{_DIGITS - 1}e}"
-    exponent = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
-    return f"{value:.{max(_DIGITS - 1 - exponent, 0)}f}"
+        return f"{value:.{digits - 1}e}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
+    return f"{value:.{max(digits - 1 - exponent, 0)}f}"
 
 
 def percent(fraction: float) -> str:
@@ -29,6 +29,16 @@ def percent(fraction: float) -> str:
         return brief(fraction)
     value = fraction * 100
     return "<0.01 %" if 0 < abs(value) < 0.005 else f"{value:.2f} %"
+
+
+def deviation(fraction: float) -> str:
+    """A small fraction in percent, two significant digits: `29 %`, `0.0031 %`, `2.1e-05 %`."""
+    if not math.isfinite(fraction):
+        return brief(fraction)
+    value = fraction * 100
+    return (
+        f"{value:.0f} %" if abs(value) >= 99.5 or value == 0 else f"{value:#.2g}".rstrip(".") + " %"
+    )
 
 
 def count(number: int) -> str:

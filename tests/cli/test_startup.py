@@ -8,6 +8,7 @@ from processes import environment, run
 
 from normcli.cli.app import COMMANDS
 
+ARGUMENTS = {"trace": "PATH WEIGHT"}  # of the others it is PATH...
 HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
 
 
@@ -23,7 +24,9 @@ def imported(*arguments, code=0):
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect", "--help"], ["trace", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     assert not imported(*arguments) & set(HEAVY)
 
@@ -44,7 +47,9 @@ def test_a_bracket_that_cannot_be_meant_costs_no_import_of_torch(model, option):
 def test_help_ends_with_examples(command, option):
     done = run(command, option)
     assert done.returncode == 0
-    assert f"Usage: normcli {command} [OPTIONS] PATH..." in done.stdout
+    assert (
+        f"Usage: normcli {command} [OPTIONS] {ARGUMENTS.get(command, 'PATH...')}\n" in done.stdout
+    )
     *_, last = done.stdout.split("\n\n")
     assert last.startswith("Examples:\n")
     assert all(line.startswith(f"  normcli {command} ") for line in last.splitlines()[1:])

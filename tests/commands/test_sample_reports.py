@@ -1,4 +1,4 @@
-"""What `normcli inspect` says of the sample checkpoints, whole, beside each of them."""
+"""What normcli says of the sample checkpoints, whole, beside each of them and in the README."""
 
 import os
 import re
@@ -19,18 +19,18 @@ NAMES = [
 ]
 
 
-def inspected(name, *options):
+def said(command, name, *options):
     """Standard output of a real process at 80 columns, without the time that it took."""
     environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
-    command = [sys.executable, "-m", "normcli", "inspect", f"sample_checkpoints/{name}", *options]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    line = [sys.executable, "-m", "normcli", command, f"sample_checkpoints/{name}", *options]
+    done = subprocess.run(line, cwd=ROOT, env=environment, check=True, capture_output=True)
     return re.sub(r" · [\d.]+ s$", "", done.stdout.decode(), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_table_is_the_one_beside_the_checkpoint(name, request):
     expected = SAMPLES / "expected" / f"{name}.txt"
-    found = inspected(name, "--format", "table")
+    found = said("inspect", name, "--format", "table")
     if request.config.getoption("--write-golden", default=False):
         expected.write_text(found, encoding="utf-8")
     assert found == expected.read_text(encoding="utf-8")
@@ -41,6 +41,15 @@ def test_the_readme_shows_a_table_that_is_true():
     table = (SAMPLES / "expected" / "sngan-defect.pt.txt").read_text(encoding="utf-8")
     shown = "\n".join(line[1:] for line in table.rstrip().splitlines())
     assert shown in readme
+
+
+def test_the_readme_shows_a_trace_that_is_true():
+    options = ("D/conv2.weight", "--iterations", "8")
+    table = said("trace", "sngan.pt", *options, "--format", "table")
+    shown = "\n".join(line[1:] for line in table.rstrip().splitlines())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = f"$ normcli trace sample_checkpoints/sngan.pt {' '.join(options)}"
+    assert f"{command}\n{shown}\n```" in readme
 
 
 def test_every_sample_has_a_case_here():

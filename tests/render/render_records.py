@@ -15,10 +15,13 @@ from normcli.records import (
     SpectralNorm,
     StateValues,
     TensorRef,
+    Trace,
+    TraceStep,
 )
 from normcli.render.document import Order
 from normcli.render.listed import listing_document
 from normcli.render.measured import report_document
+from normcli.render.trace import TraceDocument
 
 
 def exact(value, method="gram-cholesky", bound=1e-10):
@@ -247,3 +250,50 @@ def report(reports=REPORTS, order=Order(), chosen=(), seconds=0.84):  # noqa: B0
 
 def listing(listings=LISTINGS, order=Order(), chosen=(), seconds=0.01):  # noqa: B008 - frozen
     return listing_document(listings, version="0.1.0", order=order, chosen=chosen, seconds=seconds)
+
+
+def traced(values, norm, **fields):
+    """A trace of some values of σ̂; everything else as in an ordinary one, or as told."""
+    steps = tuple(
+        TraceStep(n, value, 1 - value / norm.value if norm.value > 0 else None)
+        for n, value in enumerate(values)
+    )
+    ordinary = {
+        "path": "gan.pt",
+        "name": "D/blocks.0.conv.weight",
+        "matrix_shape": (64, 288),
+        "start": "stored",
+        "gap": 0.75,
+        "predicted": {"0.01": 9, "0.001": 15},
+        "state": StateValues("spectral", "legacy", 0, 1.9, 1.0, 1.0),
+        "notes": ("the shapes leave the row axis open",),
+    }
+    return Trace(spectral_norm=norm, iterations=steps, **{**ordinary, **fields})
+
+
+FALLING = traced([2.0 * (1 - 0.2 * 0.7**n) for n in range(10)], exact(2.0))
+LONG = traced(
+    [2.0 * (1 - 0.9**n) for n in range(301)],
+    exact(2.0),
+    name="head.weight",
+    start="random",
+    state=None,
+    notes=(),
+    predicted={"0.01": 44, "0.001": 66},
+)
+NOT_FINITE = traced(
+    [math.nan, math.inf],
+    SpectralNorm(math.nan, math.nan, math.nan, 0.0, "non-finite", 1),
+    path="models/hostile\x1b]0;owned\x07",
+    name='a\x1b[31m\n\t|`<b>\u202e,"q"\ud800.weight',
+    start="random",
+    state=WEIGHT_NORM.state,
+    gap=None,
+    predicted={"0.01": None, "0.001": None},
+    notes=("entries are NaN\nor infinite",),
+)
+TRACES = {"falling": FALLING, "long": LONG, "not finite": NOT_FINITE}
+
+
+def trace(found=FALLING):
+    return TraceDocument(found, "0.1.0")

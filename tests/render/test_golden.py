@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from render_records import GAN, LISTINGS, PLAIN, SPECTRAL, listing, report
+from render_records import GAN, LISTINGS, PLAIN, SPECTRAL, listing, report, trace
 
 from normcli.records import Report
 from normcli.render import FORMATS, Page
 from normcli.render.document import Order
+from normcli.render.trace import TraceDocument
+from normcli.render.trace_formats import TRACE_FORMATS
 
 GOLDEN = Path(__file__).parent / "golden"
 SUFFIXES = {
@@ -20,7 +22,7 @@ SUFFIXES = {
     "csv": "csv",
     "markdown": "md",
 }
-DOCUMENTS = {"report": report(), "listing": listing()}
+DOCUMENTS = {"report": report(), "listing": listing(), "trace": trace()}
 PAGES = {
     "80": {"width": 80},
     "200": {"width": 200},
@@ -38,7 +40,8 @@ CASES |= {
 
 def written(document, name, **page):
     out = io.StringIO()
-    FORMATS[name](document, Page(out, **page))
+    formats = TRACE_FORMATS if isinstance(document, TraceDocument) else FORMATS
+    formats[name](document, Page(out, **page))
     return out.getvalue()
 
 
@@ -54,7 +57,7 @@ def test_output_is_the_golden_file(case, write_golden):
 
 
 def test_every_format_has_a_golden_file_and_no_other_is_kept():
-    assert set(SUFFIXES) == set(FORMATS)
+    assert set(SUFFIXES) == set(FORMATS) == set(TRACE_FORMATS)
     assert {path.name for path in GOLDEN.iterdir()} == set(CASES)
 
 

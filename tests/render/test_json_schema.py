@@ -8,15 +8,18 @@ from importlib.resources import files
 
 import pytest
 from jsonschema import Draft202012Validator
-from render_records import GAN, SHARDED, listing, report
+from render_records import GAN, SHARDED, TRACES, listing, report, trace
 
 from normcli.records import Report
 from normcli.render import FORMATS, Page
 from normcli.render.document import Order
+from normcli.render.trace import TraceDocument
+from normcli.render.trace_formats import TRACE_FORMATS
 
 DOCUMENTS = {
     "report": [report(), report([]), report([GAN], Order("nan", limit=1)), report([SHARDED])],
     "listing": [listing(), listing([]), listing(order=Order("bytes", descending=True, limit=1))],
+    "trace": [trace(found) for found in TRACES.values()],
 }
 CASES = [(name, document) for name in DOCUMENTS for document in DOCUMENTS[name]]
 
@@ -27,7 +30,8 @@ def schema(name):
 
 def text(document, name="json"):
     out = io.StringIO()
-    FORMATS[name](document, Page(out))
+    formats = TRACE_FORMATS if isinstance(document, TraceDocument) else FORMATS
+    formats[name](document, Page(out))
     return out.getvalue()
 
 
@@ -68,7 +72,7 @@ def test_json_is_ascii_and_has_no_number_that_json_has_not(name, document):
     json.loads(written, parse_constant=refuse)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", ["report", "listing"])
 def test_a_line_of_jsonl_is_a_weight_with_its_path(name):
     whole = schema(name)
     weight = Draft202012Validator({"$ref": "#/$defs/weight", "$defs": whole["$defs"]})
@@ -76,6 +80,18 @@ def test_a_line_of_jsonl_is_a_weight_with_its_path(name):
         record = json.loads(line)
         assert isinstance(record.pop("path"), str)
         weight.validate(record)
+
+
+@pytest.mark.parametrize("found", TRACES.values(), ids=TRACES)
+def test_a_line_of_jsonl_is_a_step_with_its_path_and_name(found):
+    whole = schema("trace")
+    step = Draft202012Validator({"$ref": "#/$defs/step", "$defs": whole["$defs"]})
+    lines = text(trace(found), "jsonl").splitlines()
+    assert len(lines) == len(found.iterations)
+    for line in lines:
+        record = json.loads(line)
+        assert (record.pop("path"), record.pop("name")) == (found.path, found.name)
+        step.validate(record)
 
 
 def test_json_holds_true_names_and_every_digit():

@@ -70,3 +70,28 @@ def test_bytes_have_units(nbytes, shown):
 )
 def test_durations(duration, shown):
     assert numbers.seconds(duration) == shown
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"),
+    [
+        (1.002, "100 %"),
+        (12.5, "1250 %"),
+        (0.9949, "99 %"),
+        (0.29, "29 %"),
+        (0.0996, "10 %"),
+        (0.01, "1.0 %"),
+        (-3.1e-5, "-0.0031 %"),
+        (2.1e-7, "2.1e-05 %"),
+        (0.0, "0 %"),
+        (math.nan, "NaN"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_a_deviation_keeps_two_digits_however_small(fraction, shown):
+    assert numbers.deviation(fraction) == shown
+
+
+def test_as_many_digits_as_asked_for():
+    assert numbers.brief(1.0508469, 6) == "1.05085"
+    assert numbers.brief(9.9999999, 6) == "10.0000"
