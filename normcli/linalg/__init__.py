@@ -4,6 +4,8 @@ To add a metric: a function of one matrix in the file of its subject, float64 ar
 an answer for empty, NaN and half-precision matrices, and a line in `normcli.measure.METRICS`.
 """
 
+from normcli.linalg.batch import spectral_norms
+from normcli.linalg.cost import spectral_norm_memory
 from normcli.linalg.matrix import as_hooked, as_matrix, matrix_shape
 from normcli.linalg.norms import Census, census, census_of_pieces, vector_norm, zero_rows
 from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, power_step, sigma
@@ -29,6 +31,8 @@ __all__ = [
     "ritz_gap",
     "sigma",
     "spectral_norm",
+    "spectral_norm_memory",
+    "spectral_norms",
     "vector_norm",
     "zero_rows",
 ]

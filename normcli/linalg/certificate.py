@@ -1,148 +1,218 @@
-"""The exact spectral norm with a deterministic certificate: float64 Gram matrix, one Cholesky."""
+"""The deterministic certificate of σ₁: float64 Gram matrix, one Cholesky factorization."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.matrix import column_panels, row_major, row_panels, wide
-from normcli.linalg.norms import census, largest_entry, power_of_two
-from normcli.records import SpectralNorm
+from normcli.linalg.cost import EIGENVALUE_SIDE
+from normcli.linalg.lanczos import block_lanczos
+from normcli.linalg.matrix import column_panels, row_panels, wide
+from normcli.linalg.rounding import UNIT, gamma, outward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
-_UNIT = 2.0**-53  # unit roundoff of float64
+    from normcli.records import SpectralNorm
+
 _GRAM_ENTRIES = 1 << 21  # entries of a panel that goes into the Gram matrix: 16 MB, near GEMM peak
 _FIRST_EXCESS = 1e-13  # first try for s/λ₁ − 1; Cholesky passes there for all but huge matrices
-_DIRECT = "gram-cholesky"
+_NEAR = 1e-10  # s/θ − 1 from which inverse iterations have nothing left to find
+_INVERSE_STEPS = 2  # from s within 1e-12 of λ₁, two are many
+_SEARCH_STEPS = 12  # from an s that is still far away
+_LANCZOS_STEPS = 100
+_SETTLED = 1e-14  # estimated error of an eigenvalue at which Lanczos has done its part
+_TINY = 1e-300
+_METHOD = "gram-cholesky"
 
 
-def dense(matrix: Tensor) -> SpectralNorm:
-    """The norm of a matrix of any size; the special ones need no Gram matrix."""
-    if matrix.numel() == 0:
-        return _certain(0.0, "empty")
-    whole = census(matrix)
-    if whole.nan or whole.inf:
-        return _certain(math.nan, "non-finite")
-    if whole.frobenius == 0:
-        return _certain(0.0, "zero")
-    if min(matrix.shape) == 1:
-        return _of_vector(whole.frobenius, matrix.numel())
-    return _of_matrix(row_major(matrix))
+@dataclass(frozen=True, slots=True)
+class _Peak:
+    """What is known of the largest eigenvalue of each Gram matrix of a stack (L, n, n).
+
+    Attributes:
+        theta: Estimate, shape (L,).
+        second: Of the second largest, shape (L,).
+        shift: s for which sI − G has a Cholesky factor, shape (L,).
+        factor: That factor, shape (L, n, n).
+        trace: Tr(sI − G), shape (L,).
+    """
+
+    theta: Tensor
+    second: Tensor
+    shift: Tensor
+    factor: Tensor
+    trace: Tensor
 
 
-def gamma(terms: int) -> float:
-    """γₖ = ku/(1 − ku), the relative error of a sum of k products in float64."""
-    return terms * _UNIT / (1 - terms * _UNIT)
+def dense(matrix: Tensor, scale: tuple[float, float]) -> SpectralNorm:
+    """The bracket of one non-zero finite matrix, both sides longer than 1.
+
+    G = WᵀW (or WWᵀ, whichever is smaller) in float64. If the floating-point Cholesky factorization
+    of S = sI − G runs to its end, no eigenvalue of WᵀW exceeds s + c·tr(S) + γₘ‖W‖_F²,
+    c = γₙ₊₁/(1 − γₙ₊₁), γₖ = ku/(1 − ku): rounding of G and of the factorization included (Higham,
+    Accuracy and Stability, Theorems 10.3 and 10.5; Rump, BIT 46 (2006)). The lower end is ‖Wx‖/‖x‖
+    for an x of inverse iterations with the same factor, less its own rounding.
+    """
+    gram = _gram(matrix, scale)[None]
+    peak = _few(gram) if gram.shape[1] <= EIGENVALUE_SIDE else _one(gram)
+
+    def image(vector: Tensor) -> Tensor:
+        panels = _thin_panels(matrix, scale)
+        return torch.cat([panel @ vector[0] for panel in panels])[None]
+
+    return _brackets(tuple(matrix.shape), gram, peak, image, [scale])[0]
 
 
-def _certain(value: float, method: str) -> SpectralNorm:
-    return SpectralNorm(value, value, value, 0.0, method, passes=1)
+def dense_stack(stack: Tensor, scales: list[tuple[float, float]]) -> list[SpectralNorm]:
+    """The same for each matrix of a stack of small ones, shape (L, m, n), already scaled."""
+    _, m, n = stack.shape
+    thin = stack if m >= n else stack.mH
+    gram = thin.mH @ thin
+    return _brackets((m, n), gram, _few(gram), lambda vector: thin @ vector, scales)
 
 
-def _of_vector(frobenius: float, entries: int) -> SpectralNorm:
-    """One row or one column has one singular value: its norm."""
-    slack = gamma(entries + 4)
-    ends = frobenius * (1 - slack), frobenius * (1 + slack)
-    return _between(ends[0], frobenius, ends[1], method="vector", passes=1, gap=0.0)
-
-
-def _between(
-    lower: float, value: float, upper: float, *, method: str, passes: int, gap: float
-) -> SpectralNorm:
-    """The bracket with its ends one float further out: a product with 2ᵉ may be subnormal."""
-    return SpectralNorm(
-        value=value,
-        lower=math.nextafter(lower, 0.0),
-        upper=math.nextafter(upper, math.inf),
-        failure_probability=0.0,
-        method=method,
-        passes=passes,
-        gap=gap,
-    )
-
-
-def _of_matrix(matrix: Tensor) -> SpectralNorm:
-    """The bracket of a non-zero finite matrix with at least two rows and two columns."""
-    first, second = power_of_two(largest_entry(matrix))
-    gram = _gram(matrix, first, second)
-    eigenvalues = torch.linalg.eigvalsh(gram)
-    top = float(eigenvalues[-1])
-    shift, factor, trace = _factor(gram, top)
-    terms = 4 * max(matrix.shape) if matrix.is_complex() else max(matrix.shape)
-    energy = float(gram.diagonal().real.sum()) * (1 + gamma(terms + len(gram)))
-    upper = _upper(shift, trace, energy, terms, len(gram) * (4 if matrix.is_complex() else 1))
-    value, slack = _stretch(matrix, (first, second), _top_vector(factor), math.sqrt(energy))
-    lower = max(0.0, value - slack)
-    gap = math.sqrt(max(0.0, float(eigenvalues[-2])) / top)
-    lower, value, upper = (number / first / second for number in (lower, min(value, upper), upper))
-    return _between(lower, value, upper, method=_DIRECT, passes=3, gap=gap)
-
-
-def _gram(matrix: Tensor, first: float, second: float) -> Tensor:
+def _gram(matrix: Tensor, scale: tuple[float, float]) -> Tensor:
     """G = W′ᴴW′ of the smaller side, float64, W′ = W · first · second, summed by panels."""
-    side = min(matrix.shape)
-    dtype = torch.complex128 if matrix.is_complex() else torch.float64
-    gram = torch.zeros(side, side, dtype=dtype, device=matrix.device)
-    for panel in _thin_panels(matrix, first, second):
+    panels = _thin_panels(matrix, scale)
+    first = next(panels)
+    gram = first.mH @ first
+    for panel in panels:
         gram.addmm_(panel.mH, panel)
     return gram
 
 
-def _thin_panels(matrix: Tensor, first: float, second: float) -> Iterator[Tensor]:
+def _thin_panels(matrix: Tensor, scale: tuple[float, float]) -> Iterator[Tensor]:
     """W′ (W′ᴴ where it is wide) in float64, by panels of rows as long as the smaller side."""
     m, n = matrix.shape
     tall = m >= n
     panels = row_panels(matrix, _GRAM_ENTRIES) if tall else column_panels(matrix, _GRAM_ENTRIES)
     for stored in panels:
-        panel = wide(stored) * first * second
+        panel = wide(stored) * scale[0] * scale[1]
         yield panel if tall else panel.mH
 
 
-def _factor(gram: Tensor, top: float) -> tuple[float, Tensor, float]:
-    """(s, Cholesky factor of S = sI − G, tr S) for the smallest s tried that has a factor."""
-    excess = max(_FIRST_EXCESS, _UNIT * len(gram))
+def _few(gram: Tensor) -> _Peak:
+    """The peaks of small matrices, by all of their eigenvalues."""
+    eigenvalues = torch.linalg.eigvalsh(gram)
+    theta, second = eigenvalues[:, -1], eigenvalues[:, -2].clamp_min(0)
+    excess = torch.full_like(theta, max(_FIRST_EXCESS, UNIT * gram.shape[1]))
     while True:
-        shift = top * (1 + excess)
-        shifted = -gram
-        shifted.diagonal().add_(shift)
-        trace = float(shifted.diagonal().real.sum())
-        factor, failed = torch.linalg.cholesky_ex(shifted)
-        if int(failed) == 0 and bool(factor.diagonal().real.isfinite().all()):
-            return shift, factor, trace
-        excess *= 10
+        shift, factor, trace, passed = _factored(gram, theta, excess)
+        if bool(passed.all()):
+            return _Peak(theta, second, shift, factor, trace)
+        excess = torch.where(passed, excess, 10 * excess)
 
 
-def _upper(shift: float, trace: float, energy: float, terms: int, side: int) -> float:
-    """√(s + c·tr S + γₘ‖W‖_F² + 2us), rounded up."""
-    rounding = gamma(side + 1) / (1 - gamma(side + 1))
-    bound = shift + rounding * trace + gamma(terms) * energy + 2 * _UNIT * shift
-    return math.sqrt(bound) * (1 + 8 * _UNIT)
+def _one(gram: Tensor) -> _Peak:
+    """The peak of one large matrix, by block Lanczos and, where that is stuck, by the factors.
+
+    An s that is too large still has a factor, whose inverse iterations find a better θ, which
+    allows a smaller s.
+    """
+    theta, second, error = _lanczos_peak(gram)
+    least = max(_FIRST_EXCESS, UNIT * gram.shape[1])
+    excess, best = max(least, error), None
+    while True:
+        shift, factor, trace, passed = _factored(gram, theta, torch.full_like(theta, excess))
+        if bool(passed):
+            best = _Peak(theta, second, shift, factor, trace)
+            if excess <= _NEAR:
+                return best
+            theta, moved = _refined(gram, best)
+            excess = max(least, min(0.1 * excess, 10 * moved))
+        elif best is not None and 10 * excess >= 0.5 * float(best.shift / theta - 1):
+            return best
+        else:
+            excess *= 10
 
 
-def _top_vector(factor: Tensor) -> Tensor:
-    """Top eigenvector of G by two inverse iterations: s is within 1e-12 of λ₁, so two are many."""
+def _lanczos_peak(gram: Tensor) -> tuple[Tensor, Tensor, float]:
+    """(θ, second, estimated relative error of θ) of the matrix itself."""
+    run = block_lanczos(
+        lambda rows: rows @ gram[0].mT,
+        gram.shape[1],
+        gram[0, 0, :0],
+        left=lambda _, ritz: math.log(max(ritz.estimated_error, _TINY) / _SETTLED),
+        most_steps=_LANCZOS_STEPS,
+    )
+    if run is None:  # far from 1: nothing that a wider search could not find
+        top = gram[0].diagonal().real.max()[None]
+        return top, torch.zeros_like(top), 1.0
+    theta, second = (gram.real.new_tensor([each]) for each in (run.ritz.theta, run.ritz.second))
+    return theta, second, 10 * run.ritz.estimated_error
+
+
+def _refined(gram: Tensor, peak: _Peak) -> tuple[Tensor, float]:
+    """(a better θ, by how much its last step improved it, relative)."""
+    vector = _inverse_iterated(peak.factor, _SEARCH_STEPS)
+    before = (vector.mH @ (gram @ vector)).real[:, 0, 0]
+    vector = torch.cholesky_solve(vector, peak.factor)
+    vector = vector / torch.linalg.vector_norm(vector, dim=1, keepdim=True)
+    after = (vector.mH @ (gram @ vector)).real[:, 0, 0]
+    return torch.maximum(peak.theta, after), abs(float(after / before - 1))
+
+
+def _factored(gram: Tensor, theta: Tensor, excess: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(s, factor of S = sI − G, tr S, whether there is a factor) with s = θ(1 + excess)."""
+    shift = theta * (1 + excess)
+    shifted = -gram
+    shifted.diagonal(dim1=1, dim2=2).add_(shift[:, None])
+    diagonal = shifted.diagonal(dim1=1, dim2=2).real
+    trace = diagonal.sum(1)
+    factor, failed = torch.linalg.cholesky_ex(shifted)
+    pivots = factor.diagonal(dim1=1, dim2=2).real
+    return shift, factor, trace, (failed == 0) & pivots.isfinite().all(1)
+
+
+def _inverse_iterated(factor: Tensor, steps: int) -> Tensor:
+    """Top eigenvectors of G by inverse iteration, unit columns, shape (L, n, 1)."""
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(len(factor), 1, dtype=torch.float64, generator=generator)
-    vector = start.to(factor)
-    for _ in range(2):
+    start = torch.randn(factor.shape[1], 1, dtype=torch.float64, generator=generator)
+    vector = start.to(factor).expand(len(factor), -1, -1)
+    for _ in range(steps):
         vector = torch.cholesky_solve(vector, factor)
-        vector = vector / torch.linalg.vector_norm(vector)
+        vector = vector / torch.linalg.vector_norm(vector, dim=1, keepdim=True)
     return vector
 
 
-def _stretch(
-    matrix: Tensor, scale: tuple[float, float], vector: Tensor, frobenius: float
-) -> tuple[float, float]:
-    """(‖W′x‖/‖x‖, bound on its rounding error) of the vector on the smaller side."""
-    total = 0.0
-    for panel in _thin_panels(matrix, *scale):
-        total += float(torch.linalg.vector_norm(panel @ vector)) ** 2
-    length = float(torch.linalg.vector_norm(vector))
-    terms = (4 if matrix.is_complex() else 1) * (sum(matrix.shape) + 8)
-    return math.sqrt(total) / length, gamma(terms) * frobenius
+def _brackets(
+    shape: tuple[int, ...],
+    gram: Tensor,
+    peak: _Peak,
+    image: Callable[[Tensor], Tensor],
+    scales: list[tuple[float, float]],
+) -> list[SpectralNorm]:
+    """√(s + c·tr S + γₘ‖W‖_F² + 2us) above, ‖W′x‖/‖x‖ less its rounding below, for each matrix."""
+    parts = 4 if gram.is_complex() else 1
+    terms, side = parts * max(shape), parts * gram.shape[1]
+    energy = gram.diagonal(dim1=1, dim2=2).real.sum(1) * (1 + gamma(terms + side))
+    rounding = gamma(side + 1) / (1 - gamma(side + 1))
+    bound = peak.shift + rounding * peak.trace + gamma(terms) * energy + 2 * UNIT * peak.shift
+    vector = _inverse_iterated(peak.factor, _INVERSE_STEPS)
+    images = image(vector)
+    length = torch.linalg.vector_norm(vector, dim=(1, 2))
+    value = torch.linalg.vector_norm(images, dim=(1, 2)) / length
+    slack = gamma(parts * (sum(shape) + 8)) * energy.sqrt()
+    upper = bound.sqrt() * (1 + 8 * UNIT)
+    gap = (peak.second / peak.theta).sqrt()
+    short = vector[:, :, 0] / length[:, None]
+    long = images[:, :, 0] / (length * value)[:, None]
+    numbers = torch.stack([value - slack, value, upper, gap]).T.tolist()
+    return [
+        outward(
+            *each[:3],
+            scale=scale,
+            method=_METHOD,
+            passes=3,
+            gap=each[3],
+            u=long[k] if shape[0] >= shape[1] else short[k],
+            v=short[k] if shape[0] >= shape[1] else long[k],
+        )
+        for k, (each, scale) in enumerate(zip(numbers, scales, strict=True))
+    ]

@@ -46,16 +46,29 @@ def as_hooked(matrix: Tensor) -> Tensor:
     return matrix.reshape(matrix.shape)
 
 
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Float64, or complex128 for complex."""
+    return torch.complex128 if dtype.is_complex else torch.float64
+
+
 def wide(panel: Tensor) -> Tensor:
-    """The same numbers in float64 (complex128): exact for every dtype that normcli measures."""
-    return panel.to(torch.complex128 if panel.is_complex() else torch.float64)
+    """The same numbers in float64 (complex128): exact for every dtype that normcli measures.
+
+    On the CPU where the device has no float64 (MPS).
+    """
+    if panel.device.type == "mps":
+        panel = panel.cpu()
+    return panel.to(wide_dtype(panel.dtype))
 
 
-def row_major(matrix: Tensor) -> Tensor:
-    """The matrix or its transpose, whichever has its rows in one piece; a copy if neither has."""
+def row_major(matrix: Tensor) -> tuple[Tensor, bool]:
+    """(the matrix or its transpose, whether it is the transpose), each row of it in one piece.
+
+    A copy only where neither has its rows so.
+    """
     if matrix.stride(1) == 1 or matrix.shape[1] == 1:
-        return matrix
-    return matrix.T if matrix.stride(0) == 1 else matrix.contiguous()
+        return matrix, False
+    return (matrix.T, True) if matrix.stride(0) == 1 else (matrix.contiguous(), False)
 
 
 def row_panels(matrix: Tensor, entries: int = PANEL) -> Iterator[Tensor]:

@@ -1,19 +1,31 @@
-"""The door to the spectral norm: which matrix is taken, and by which route."""
+"""The door to the spectral norm: which matrix takes which route."""
 
 from __future__ import annotations
 
+import math
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from normcli.errors import UsageError, closest
+from normcli.linalg.bracket import Goal, by_lanczos, by_trailing_energy
 from normcli.linalg.certificate import dense
-from normcli.records import CERTIFICATES
+from normcli.linalg.cost import THREADED_ENTRIES, dense_is_possible, price
+from normcli.linalg.matrix import row_major, wide, wide_dtype
+from normcli.linalg.norms import census, largest_entry, power_of_two
+from normcli.linalg.rounding import gamma, outward
+from normcli.records import CERTIFICATES, SpectralNorm
+from normcli.stream import crew
+
+_LONG_OPERATIONS = 512  # side from which the dense route is worth torch's own threads
+_FROBENIUS_ROUNDING = 1e-11  # of `census`, at most
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterator
 
-    from normcli.records import SpectralNorm
+    from torch import Tensor
 
 
 def spectral_norm(
@@ -23,15 +35,47 @@ def spectral_norm(
     certificate: str = "probabilistic",
     failure_probability: float = 1e-10,
     seed: int = 0,
+    vectors: bool = False,
 ) -> SpectralNorm:
-    """σ₁ = ‖W‖₂, the largest singular value, with a bracket that is known to hold it."""
+    """σ₁ = ‖W‖₂, the largest singular value, with lower ≤ σ₁ ≤ upper.
+
+    The lower end is attained by a vector, in float64. The upper one is vouched for by a certificate
+
+    `probabilistic`: block Lanczos from a random block; σ₁ > upper has at most the probability
+        `failure_probability` over the start, for a matrix that does not depend on the seed.
+    `deterministic`: float64 Gram matrix and one Cholesky factorization, no chance in it.
+    `none`: the estimate alone; upper is ‖W‖_F.
+
+    A matrix for which it is cheaper, or for which block Lanczos does not reach `rtol`, gets the
+    deterministic certificate whatever was asked for. W is multiplied by a power of two where its
+    squares would overflow, and never converted as a whole.
+
+    Args:
+        matrix: Shape (m, n), any floating or complex dtype.
+        rtol: Relative width of the bracket; of the estimated error for `none`. A deterministic
+            bracket is as narrow as float64 makes it, 1e-13 to 1e-8.
+        certificate: One of `normcli.records.CERTIFICATES`.
+        failure_probability: Of the probabilistic certificate.
+        seed: Of the random start.
+        vectors: Whether the result carries u and v, a top singular pair.
+
+    Returns:
+        `failure_probability` is 0 where chance has no part in the bracket. A matrix with NaN or Inf
+        gives NaN (method `non-finite`), one without entries 0 (`empty`).
+
+    Raises:
+        UsageError: Not two axes, integers, or an option out of its range.
+    """
     check_request(rtol, certificate, failure_probability)
-    del seed  # the dense certificate does not depend on chance
     if matrix.ndim != 2 or not (matrix.is_floating_point() or matrix.is_complex()):
-        found = f"{matrix.ndim} axes and dtype {str(matrix.dtype).removeprefix('torch.')}"
-        raise UsageError(f"the matrix has {found}, expected 2 axes of a floating or complex dtype")
+        what = f"{matrix.ndim} axes and dtype {str(matrix.dtype).removeprefix('torch.')}"
+        raise UsageError(f"the matrix has {what}, expected 2 axes of a floating or complex dtype")
     with torch.no_grad():
-        return dense(matrix.detach())
+        goal = Goal(rtol, failure_probability if certificate == "probabilistic" else 0.0, seed)
+        found = _measured(matrix.detach(), certificate, goal)
+        if certificate == "none" and math.isfinite(found.value):
+            found = _uncertified(found, matrix)
+        return found if vectors else replace(found, u=None, v=None)
 
 
 def check_request(rtol: float, certificate: str, failure_probability: float) -> None:
@@ -44,3 +88,130 @@ def check_request(rtol: float, certificate: str, failure_probability: float) -> 
     if certificate not in CERTIFICATES:
         hint = closest(certificate, CERTIFICATES)
         raise UsageError(f"no certificate is called {certificate!r}", hint=hint)
+
+
+def _measured(matrix: Tensor, certificate: str, goal: Goal) -> SpectralNorm:
+    """By block Lanczos where that is cheaper, else as a special case or by the dense route."""
+    m, n = matrix.shape
+    cheaper = min(m, n) > 1 and price(m, n, matrix.dtype).lanczos_is_cheaper
+    if cheaper and certificate != "deterministic":
+        found = _iterated(matrix, goal)
+        if found is not None:
+            return found
+    found = special(matrix)
+    if found is not None:
+        return found
+    if cheaper and certificate == "deterministic":
+        found = _of_low_rank(matrix, goal)
+        if found is not None:
+            return found
+    if dense_is_possible(m, n):
+        return _dense(matrix)
+    return _widest(matrix, goal)
+
+
+def special(matrix: Tensor) -> SpectralNorm | None:
+    """The norm of a matrix that is empty, not finite, zero, or one row or column."""
+    if matrix.numel() == 0:
+        return SpectralNorm(0.0, 0.0, 0.0, 0.0, "empty", passes=0)
+    whole = census(matrix)
+    if whole.nan or whole.inf:
+        return SpectralNorm(math.nan, math.nan, math.nan, 0.0, "non-finite", passes=1)
+    if whole.frobenius == 0:
+        u, v = (torch.eye(1, side, dtype=wide_dtype(matrix.dtype))[0] for side in matrix.shape)
+        return SpectralNorm(0.0, 0.0, 0.0, 0.0, "zero", passes=1, u=u, v=v)
+    return _of_vector(matrix, whole.frobenius) if min(matrix.shape) == 1 else None
+
+
+def _of_vector(matrix: Tensor, norm: float) -> SpectralNorm:
+    """One row or one column has one singular value: its norm."""
+    slack = gamma(matrix.numel() + 4)
+    first, second = power_of_two(norm)
+    long = (wide(matrix) * first * second).flatten()
+    long = long / torch.linalg.vector_norm(long)
+    one = torch.ones(1, dtype=long.dtype, device=long.device)
+    column = matrix.shape[1] == 1
+    return outward(
+        norm * (1 - slack),
+        norm,
+        norm * (1 + slack),
+        method="vector",
+        passes=1,
+        gap=0.0,
+        u=long if column else one,
+        v=one if column else long.conj(),
+    )
+
+
+def _iterated(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
+    rows, turned = row_major(matrix)
+    with _one_torch_thread() as threads, crew(_workers(matrix, threads), _one_thread) as together:
+        found = by_lanczos(rows, goal, together)
+    return _turned(found) if turned and found is not None else found
+
+
+def _of_low_rank(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
+    rows, turned = row_major(matrix)
+    scale = power_of_two(largest_entry(matrix))
+    with _one_torch_thread() as threads, crew(_workers(matrix, threads), _one_thread) as together:
+        found = by_trailing_energy(rows, goal.seed, together, scale)
+    return _turned(found) if turned and found is not None else found
+
+
+def _dense(matrix: Tensor) -> SpectralNorm:
+    rows, turned = row_major(matrix)
+    scale = power_of_two(largest_entry(matrix))
+    if min(matrix.shape) > _LONG_OPERATIONS:
+        found = dense(rows, scale)
+    else:
+        with _one_torch_thread():
+            found = dense(rows, scale)
+    return _turned(found) if turned else found
+
+
+def _widest(matrix: Tensor, goal: Goal) -> SpectralNorm:
+    """The bracket of a matrix that is too large for all else, however wide it is."""
+    found = _iterated(matrix, replace(goal, narrow=False))
+    assert found is not None  # noqa: S101  a finite matrix that is not zero has Ritz values
+    return replace(found, upper=min(found.upper, _above_frobenius(matrix)))
+
+
+def _turned(found: SpectralNorm) -> SpectralNorm:
+    """The norm of W from that of Wᵀ."""
+    return replace(found, u=found.v.conj(), v=found.u.conj())
+
+
+def _uncertified(found: SpectralNorm, matrix: Tensor) -> SpectralNorm:
+    upper = max(_above_frobenius(matrix), found.value)
+    return replace(found, upper=upper, failure_probability=0.0)
+
+
+def _above_frobenius(matrix: Tensor) -> float:
+    """‖W‖_F with its rounding behind it."""
+    return census(matrix).frobenius * (1 + _FROBENIUS_ROUNDING)
+
+
+def _workers(matrix: Tensor, threads: int) -> int:
+    return threads if matrix.numel() >= THREADED_ENTRIES and matrix.device.type == "cpu" else 1
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[int]:
+    """Give torch one thread for short operations; yields how many it had.
+
+    Its own threads wait for each other at the end of every operation: with another process on the
+    same processors that takes a hundred times longer than the operation.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield threads
+        return
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)

@@ -32,7 +32,7 @@ class SpectralNorm:
         passes: Times that the matrix was read.
         gap: σ₂/σ₁ where it is known.
         u: Left singular vector, a float64 tensor of shape (m,), where it was asked for.
-        v: Right singular vector, shape (n,); W v = value · u.
+        v: Right singular vector, shape (n,).
     """
 
     value: float

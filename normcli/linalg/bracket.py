@@ -1,0 +1,208 @@
+"""From a block Lanczos run to a bracket of σ₁."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from normcli.linalg.bound import (
+    component_bound,
+    probabilistic_bound,
+    smallest_component,
+    trailing_energy_bound,
+)
+from normcli.linalg.cost import BLOCK, price
+from normcli.linalg.lanczos import block_lanczos
+from normcli.linalg.matrix import wide, wide_dtype
+from normcli.linalg.norms import census, largest_entry, power_of_two
+from normcli.linalg.products import Gram
+from normcli.linalg.rounding import gamma, outward
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from normcli.linalg.krylov import Krylov, Ritz
+    from normcli.linalg.lanczos import Run
+    from normcli.records import SpectralNorm
+    from normcli.stream import Crew
+
+_PROBES = 3  # random directions in which the error of a float32 recurrence is measured
+_LEAST_WIDENING = 4e-7  # of σ, for float32 products: two to four times what random matrices show
+_RESERVE = 5e-7  # of the width wanted, kept for what float32 products will need
+_EXACT_WIDENING = 1e-12  # of σ, for float64 products
+_FLOAT32_ESTIMATE = 1e-12  # estimated errors that float32 vectors can still give
+_ENERGY_RTOL = 1e-9  # of a bracket by trailing energy, as narrow as a dense one
+_ENERGY_STEPS = 16  # enough for ranks of adapters
+_TINY = 1e-300
+_METHOD = "block-lanczos"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is wanted of block Lanczos.
+
+    Attributes:
+        rtol: Relative width of the bracket; the estimated error of σ₁ without a certificate.
+        failure_probability: Of the upper end; 0 for no certificate, the upper end is then infinite.
+        seed: Of the start.
+        narrow: Whether a wider bracket is of no use.
+    """
+
+    rtol: float
+    failure_probability: float
+    seed: int
+    narrow: bool = True
+
+    @property
+    def certified(self) -> bool:
+        """Whether the upper end is asked for."""
+        return self.failure_probability > 0
+
+
+def by_lanczos(
+    matrix: Tensor, goal: Goal, together: Crew, scale: tuple[float, float] = (1.0, 1.0)
+) -> SpectralNorm | None:
+    """σ₁ by block Lanczos; None where the goal is not reached, or W holds NaN, Inf or only zeros.
+
+    In float32 first, where W is not stored in more and `rtol` allows it; where the measured error
+    of that is too large, in float64. The matrix, shape (m, n), has each row in one piece.
+    """
+    for dtype in _dtypes(matrix.dtype, goal):
+        gram = Gram(matrix, dtype, scale, together)
+        run = _run(gram, goal)
+        if run is None:
+            return _scaled(matrix, goal, together) if scale == (1.0, 1.0) else None
+        if goal.narrow and not run.reached:
+            return None
+        found = _bracket(gram, run, goal)
+        if not goal.certified or not goal.narrow or found.upper <= found.lower * (1 + goal.rtol):
+            return found
+    return None
+
+
+def by_trailing_energy(
+    matrix: Tensor, seed: int, together: Crew, scale: tuple[float, float]
+) -> SpectralNorm | None:
+    """The deterministic bracket of a matrix of low rank; None where its rank is too high.
+
+    A few steps of block Lanczos in float64: with R = ‖W‖_F² − tr T < θ, λ₁ ≤ θ + β²/(θ − R).
+    """
+    gram = Gram(matrix, wide_dtype(matrix.dtype), scale, together)
+    energy = (census(matrix).frobenius * scale[0] * scale[1]) ** 2 * (1 + _EXACT_WIDENING)
+
+    def bound(space: Krylov, ritz: Ritz) -> float:
+        tail = max(0.0, energy - space.energy()) + _EXACT_WIDENING * energy
+        return trailing_energy_bound(ritz.theta, space.coupling_norm(), tail)
+
+    def left(space: Krylov, ritz: Ritz) -> float:
+        return math.log(
+            max(math.sqrt(bound(space, ritz) / ritz.theta) - 1, _EXACT_WIDENING) / _ENERGY_RTOL
+        )
+
+    run = block_lanczos(
+        gram, gram.side, gram.empty(), left=left, most_steps=_ENERGY_STEPS, seed=seed
+    )
+    if run is None or not run.reached:
+        return None
+    upper = math.sqrt(bound(run.space, run.ritz)) * (1 + _EXACT_WIDENING)
+    return _assembled(gram, run, _pair(gram, run), upper, method="trailing-energy", chance=0.0)
+
+
+def _dtypes(stored: torch.dtype, goal: Goal) -> list[torch.dtype]:
+    """Dtypes of the products, in the order in which they are tried."""
+    last = wide_dtype(stored)
+    if stored == last or goal.rtol < (2 * _RESERVE if goal.certified else _FLOAT32_ESTIMATE):
+        return [last]
+    return [torch.complex64 if stored.is_complex else torch.float32, last]
+
+
+def _run(gram: Gram, goal: Goal) -> Run | None:
+    rtol = goal.rtol - _RESERVE if goal.certified and not gram.is_wide else goal.rtol
+    smallest = _smallest(gram, goal)
+
+    def certified_left(_: Krylov, ritz: Ritz) -> float:
+        wanted = torch.tensor([ritz.theta * (1 + rtol) ** 2], dtype=torch.float64)
+        return math.log(max(float(component_bound(ritz, wanted)), _TINY) / smallest)
+
+    def estimated_left(_: Krylov, ritz: Ritz) -> float:
+        return math.log(max(ritz.estimated_error, _TINY) / rtol)
+
+    return block_lanczos(
+        gram,
+        gram.side,
+        gram.empty(),
+        left=certified_left if goal.certified else estimated_left,
+        most_steps=price(*gram.shape, gram.dtype).most_steps,
+        seed=goal.seed,
+    )
+
+
+def _smallest(gram: Gram, goal: Goal) -> float:
+    """δ² of the start."""
+    if not goal.certified:
+        return 0.0
+    block, complex_ = min(BLOCK, gram.side), gram.dtype.is_complex
+    return smallest_component(gram.side, block, goal.failure_probability, complex_=complex_)
+
+
+def _scaled(matrix: Tensor, goal: Goal, together: Crew) -> SpectralNorm | None:
+    largest = largest_entry(matrix)
+    if not (math.isfinite(largest) and largest > 0):
+        return None
+    return by_lanczos(matrix, goal, together, power_of_two(largest))
+
+
+def _bracket(gram: Gram, run: Run, goal: Goal) -> SpectralNorm:
+    """Of the top Ritz vector, and of all that the start may have missed."""
+    if not goal.certified:
+        return _assembled(gram, run, _pair(gram, run), math.inf, method=_METHOD, chance=0.0)
+    pair, widening = (_pair(gram, run), _EXACT_WIDENING) if gram.is_wide else _probed(gram, run)
+    bound = probabilistic_bound(run.ritz, _smallest(gram, goal))
+    upper = math.sqrt(bound) * (1 + widening)
+    return _assembled(gram, run, pair, upper, method=_METHOD, chance=goal.failure_probability)
+
+
+def _pair(gram: Gram, run: Run) -> tuple[Tensor, Tensor]:
+    """(x, W′x) of the top Ritz vector, in float64."""
+    vector = wide(run.space.combine(run.ritz.top[None]))
+    return vector[0], gram.in_float64().image(vector)[0]
+
+
+def _probed(gram: Gram, run: Run) -> tuple[tuple[Tensor, Tensor], float]:
+    """(the pair, what rounding can have taken from the upper end, relative to σ₁).
+
+    The recurrence A Q = Q T + Q₊B E holds but for an error F; a run is that of A + E without error,
+    ‖E‖ ≤ 2‖F‖. F is measured in float64, in the direction of the Ritz vector and in random ones.
+    """
+    chosen = torch.cat([run.ritz.top[None], run.space.random_coefficients(_PROBES)])
+    vectors = wide(run.space.combine(chosen))
+    applied, images = gram.in_float64().with_images(vectors)
+    errors = torch.linalg.vector_norm(applied - run.space.image(chosen), dim=1)
+    widening = max(_LEAST_WIDENING, 2 * float(errors.max()) / run.ritz.theta)
+    return (vectors[0], images[0]), widening
+
+
+def _assembled(
+    gram: Gram, run: Run, pair: tuple[Tensor, Tensor], upper: float, *, method: str, chance: float
+) -> SpectralNorm:
+    """The bracket with ‖W′x‖/‖x‖, less its rounding, as its lower end."""
+    vector, image = pair
+    length = float(torch.linalg.vector_norm(vector))
+    value = float(torch.linalg.vector_norm(image)) / length
+    slack = gamma(4 * (sum(gram.shape) + 8)) * math.sqrt(min(gram.shape)) * value
+    domain, range_ = vector / length, image / (length * value)
+    return outward(
+        value - slack,
+        value,
+        upper,
+        scale=gram.scale,
+        failure_probability=chance,
+        method=method,
+        passes=run.space.steps + 1,
+        gap=math.sqrt(run.ritz.second / run.ritz.theta),
+        u=domain if gram.of_rows else range_,
+        v=range_ if gram.of_rows else domain,
+    )
