@@ -89,7 +89,7 @@ class OpenedFile(Checkpoint):
         return extent.record.offset in self._checked
 
     def _note_checked(self, extent: Extent) -> None:
-        if extent.span:  # without elements nothing was read
+        if extent.record.crc is not None and extent.span:  # without elements nothing was read
             self._checked.add(extent.record.offset)
 
     @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SHORT = 100 * 100  # entries up to which a weight takes under a millisecond
 _BATCH = 256  # short weights that are handed to a worker together
 _BATCH_ENTRIES = 1 << 18  # of them: 2 MB in float64
+_STACKS = 4  # copies in float64 that short weights are measured from together
 _PIECE = 4 << 20  # bytes that a weight takes which is measured piece by piece
 
 
@@ -103,16 +104,19 @@ def _torch_threads_restored() -> Iterator[None]:
 
 
 def cost(weight: Weight, options: Options) -> int:
-    """Bytes in memory while the weight is measured: its parts, its copies, its Gram matrix."""
-    if isinstance(weight, NormState):
-        copies = 3  # the parts, their product, its matrix
-    elif options.one_pass:
+    """Bytes in memory while the weight is measured: its parts, its copies, what σ₁ takes."""
+    short = _is_short(weight)
+    if options.one_pass and not short and not isinstance(weight, NormState):
         return _PIECE
-    else:
-        copies = 1
-    needs_gram = not options.metrics.isdisjoint({"spectral_norm", "stable_rank", "state"})
-    gram = 4 * 8 * min(linalg.matrix_shape(weight.shape, 0)) ** 2 if needs_gram else 0
-    return copies * weight.nbytes + gram
+    copies = 3 if isinstance(weight, NormState) else 1  # the parts, their product, its matrix
+    stacked = _STACKS * 8 * weight.parameters if short else 0
+    return copies * weight.nbytes + stacked + _exact_memory(weight, options)
+
+
+def _exact_memory(weight: Weight, options: Options) -> int:
+    if options.metrics.isdisjoint({"spectral_norm", "stable_rank", "state"}):
+        return 0
+    return linalg.spectral_norm_memory(*linalg.matrix_shape(weight.shape, 0), options.certificate)
 
 
 def _axis_choice(dims: Mapping[str, Axis]) -> Callable[[Weight], Axis | str]:

@@ -32,17 +32,22 @@ def path(tmp_path):
 
 
 def test_every_norm_is_asked_for_in_the_same_way(path, monkeypatch):
-    asked = []
-    compute = linalg.spectral_norm
+    asked = {"spectral_norm": [], "spectral_norms": []}
 
-    def note(matrix, **request):
-        asked.append(request)
-        return compute(matrix, **request)
+    def noted(name, compute):
+        def note(matrices, **request):
+            asked[name].append(request)
+            return compute(matrices, **request)
 
-    monkeypatch.setattr(linalg, "spectral_norm", note)
+        return note
+
+    for name in asked:
+        monkeypatch.setattr(linalg, name, noted(name, getattr(linalg, name)))
     request = {"rtol": 1e-3, "certificate": "none", "failure_probability": 1e-5, "seed": 7}
     normcli.inspect(path, **request)
-    assert asked == [request] * 4  # the original of a norm state has one of its own
+    assert asked["spectral_norm"] == [request] * 2  # a long weight, and an original
+    assert asked["spectral_norms"]
+    assert all(each == request for each in asked["spectral_norms"])
 
 
 @pytest.mark.parametrize("device", DEVICES_HERE)

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations
 import normcli
 from normcli import linalg
 from normcli.measure.short import power_iterations
+from normcli.records import CERTIFICATES
 
 DTYPES = [
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn,
@@ -79,11 +80,25 @@ def records(report):
 
 @pytest.mark.parametrize("dims", [None, {"*4x4*": 1, "*2x3x3x3*": 2}])
 def test_a_weight_among_others_has_the_numbers_that_it_has_alone(path, dims):
-    together = records(normcli.inspect(path, everything=True, dims=dims))
+    metrics = ["frobenius", "nan", "inf", "zero_rows", "power_iteration"]
+    request = {"everything": True, "dims": dims, "metrics": metrics, "sha256": False}
+    together = records(normcli.inspect(path, **request))
     assert len(together) == len(DTYPES) * len(SHAPES) * 3 + 6 + 4 * 2
     for name in list(together)[::5]:
-        alone = normcli.inspect(path, include=[name], everything=True, dims=dims, sha256=False)
-        assert records(alone) == {name: together[name]}
+        assert records(normcli.inspect(path, include=[name], **request)) == {name: together[name]}
+
+
+@pytest.mark.parametrize("certificate", CERTIFICATES)
+def test_a_norm_among_others_is_the_one_alone_but_for_the_last_bits_of_lapack(path, certificate):
+    request = {"everything": True, "metrics": ["spectral_norm"], "certificate": certificate}
+    together = {m.name: m.spectral_norm for m in normcli.inspect(path, **request).measurements}
+    for name in list(together)[::5]:
+        [alone] = normcli.inspect(path, include=[name], **request).measurements
+        found = alone.spectral_norm
+        assert (found.method, found.passes) == (together[name].method, together[name].passes)
+        for end in ("lower", "value", "upper"):
+            bound = pytest.approx(getattr(found, end), rel=1e-13, nan_ok=True)
+            assert getattr(together[name], end) == bound
 
 
 @pytest.mark.usefixtures("one_thread")
