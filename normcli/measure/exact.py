@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from normcli.measure.subject import Options
     from normcli.records import SpectralNorm
 
+_ON_MPS = frozenset({torch.float32, torch.float16, torch.bfloat16})
+
 # One matrix at a time on an accelerator: its memory is counted by nobody here.
 _ALONE = Lock()
 
@@ -29,7 +31,7 @@ def exact(matrix: Tensor, options: Options) -> SpectralNorm:
     """σ₁ of a matrix that lies on the CPU, computed on the device that was asked for."""
     with _turn(options.device):
         return linalg.spectral_norm(
-            matrix.to(options.device),
+            placed(matrix, options.device),
             rtol=options.rtol,
             certificate=options.certificate,
             failure_probability=options.failure_probability,
@@ -41,12 +43,19 @@ def exact_of_all(matrices: Sequence[Tensor], options: Options) -> list[SpectralN
     """σ₁ of each of several short matrices; those of one shape are computed together."""
     with _turn(options.device):
         return linalg.spectral_norms(
-            [matrix.to(options.device) for matrix in matrices],
+            [placed(matrix, options.device) for matrix in matrices],
             rtol=options.rtol,
             certificate=options.certificate,
             failure_probability=options.failure_probability,
             seed=options.seed,
         )
+
+
+def placed(matrix: Tensor, device: str) -> Tensor:
+    """The matrix on the device; it stays on the CPU where the device has no such dtype."""
+    if device == "mps" and matrix.dtype not in _ON_MPS:
+        return matrix
+    return matrix.to(device)
 
 
 def check_exact(options: Options) -> None:
@@ -56,10 +65,9 @@ def check_exact(options: Options) -> None:
     if name not in DEVICES:
         hint = closest(name, DEVICES)
         raise UsageError(f"no device is called {name!r}", where="--device", hint=hint)
-    here = [each for each in DEVICES if _is_here(each)]
-    if name not in here:
-        found = f"no {name} device here, expected {' or '.join(here)}"
-        raise UsageError(found, where="--device")
+    if not _is_here(name):
+        here = " or ".join(each for each in DEVICES if _is_here(each))
+        raise UsageError(f"no {name} device here, expected {here}", where="--device")
 
 
 def _is_here(device: str) -> bool:

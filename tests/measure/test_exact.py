@@ -8,6 +8,7 @@ from torch import nn
 import normcli
 from normcli import linalg
 from normcli.errors import UsageError
+from normcli.measure.exact import placed
 from normcli.records import DEVICES
 
 _HERE = {
@@ -67,6 +68,12 @@ def test_no_other_number_depends_on_the_device(path, device):
     metrics = ["frobenius", "zero_rows", "power_iteration"]
     there, here = (normcli.inspect(path, metrics=metrics, device=d) for d in (device, "cpu"))
     assert there.measurements == here.measurements
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float8_e4m3fn, torch.complex64])
+def test_a_matrix_whose_dtype_the_device_lacks_stays_where_it_is(dtype):
+    matrix = torch.ones(2, 3).to(dtype)
+    assert placed(matrix, "mps") is matrix
 
 
 @pytest.mark.parametrize(
