@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SCAN = 64  # points of one scan over log(x/θ − 1)
 _CLOSEST = 1e-12  # x/θ − 1 at which a scan begins
 _FARTHEST = 1e12  # and ends: there g has long been a falling power of x
+_UNCLEAR = 1e-6  # ratio of pivots below which a Cholesky factor of I + ZᴴZ has lost the I
 _REFINED = 3  # scans, each within one step of the one before: 64⁻³ of the first range
 
 
@@ -68,16 +69,21 @@ def component_bound(ritz: Ritz, points: Tensor) -> Tensor:
     """g(x): if λ₁ were x > θ, then ‖Q₁ᴴv₁‖² ≤ g(x); shape of `points`, float64.
 
     With Z = (xI − T)⁻¹EₖBₖᴴ and Z₁ its first b rows, g = max over w of ‖Z₁w‖²/(‖w‖² + ‖Zw‖²). For
-    (λ₁I − T)y = EₖBₖᴴw holds for y = Qₖᴴv₁, w = Qₖ₊₁ᴴv₁, and ‖y‖² + ‖w‖² ≤ 1.
+    (λ₁I − T)y = EₖBₖᴴw holds for y = Qₖᴴv₁, w = Qₖ₊₁ᴴv₁, and ‖y‖² + ‖w‖² ≤ 1. Where x is so near to
+    a θ that has not converged that rounding decides, 1: it bounds nothing.
     """
     solved = ritz.last / (points[:, None] - ritz.values)[:, :, None]
     whole = solved.mH @ solved
     whole.diagonal(dim1=1, dim2=2).add_(1)
-    factor, _ = torch.linalg.cholesky_ex(whole)
+    factor, failed = torch.linalg.cholesky_ex(whole)
+    pivots = factor.diagonal(dim1=1, dim2=2).real
+    unclear = (failed > 0) | ~(pivots.amin(1) > _UNCLEAR * pivots.amax(1))
+    factor[unclear] = torch.eye(factor.shape[1], dtype=factor.dtype)
     first = ritz.first.to(solved) @ solved
+    first[unclear] = 0
     reduced = torch.linalg.solve_triangular(factor, first.mH, upper=False)
     bound: Tensor = torch.linalg.matrix_norm(reduced, 2).square()
-    return bound
+    return torch.where(unclear, 1.0, bound)
 
 
 def probabilistic_bound(ritz: Ritz, smallest: float) -> float:

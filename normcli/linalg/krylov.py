@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _FIRST_BLOCKS = 16  # room that is made at first; it is doubled when it is used up
 _PANEL = 32  # vectors that are converted to float64 at a time
 _DEPENDENT = 1e-4  # Cholesky factors a Gram matrix well if no pivot is smaller than this
-_LOST = 0.02  # what is left of a vector that has to be made orthogonal once more
+_LOST = 0.02  # what is left of an image that has to be made orthogonal once more
+_FAINT = 1e-3  # and what it is beside the largest image: components on the top are felt there
 _NOTHING = 4  # roundoffs of its block: a direction this small is replaced by a random one
 
 
@@ -70,6 +71,7 @@ class Krylov:
         self._vectors = torch.empty(room, n, dtype=dtype, device=start.device)
         self._projection = torch.zeros(room, room, dtype=wide_dtype(dtype))
         self._size = 0  # columns of the basis, without the newest block
+        self._largest = 0.0  # length of an image so far
         self._put(_whitened(wide(start))[0])
 
     @property
@@ -93,6 +95,7 @@ class Krylov:
         known = self._vectors[:end]
         near = known[max(0, old - self.width) :]
         before = float(torch.linalg.matrix_norm(image)) / self.width**0.5
+        self._largest = max(self._largest, before)
         diagonal = _removed(image, near)[:, -self.width :]  # of the recurrence, nearly all
         diagonal += _removed(image, known)[:, old:]  # and what its rounding has left
         block, coupling = self._orthonormal(image, known, before)
@@ -158,24 +161,25 @@ class Krylov:
         """(orthonormal rows Q, B) with image = Bᵀ Q and Q ⟂ the basis; image ⟂ it to rounding."""
         block, factor = _whitened(wide(image))
         if factor is None:
-            return self._replaced(wide(image), known, before)
-        if float(factor.diagonal().real.min()) < _LOST * before:
+            return self._replaced(wide(image), known)
+        if float(factor.diagonal().real.min()) < max(_LOST * before, _FAINT * self._largest):
             again = block.to(known)
-            _removed(again, known)
+            for _ in range(2):
+                _removed(again, known)
             block, second = _whitened(wide(again))
             if second is None:
-                return self._replaced(wide(image), known, before)
+                return self._replaced(wide(image), known)
             factor = factor @ second
         return block, factor.T
 
-    def _replaced(self, image: Tensor, known: Tensor, before: float) -> tuple[Tensor, Tensor]:
+    def _replaced(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """The same for dependent rows: random directions with zero rows in B where there is none.
 
         The recurrence and the bound stay as they are: a product with A never led there.
         """
         left, sizes, right = torch.linalg.svd(image.T, full_matrices=False)
         coupling = (sizes[:, None] * right).cpu()
-        missing = sizes <= _NOTHING * torch.finfo(known.dtype).eps * before
+        missing = sizes <= _NOTHING * torch.finfo(known.dtype).eps * self._largest
         noise = torch.randn(
             (self.width, known.shape[1]), dtype=coupling.dtype, generator=self._generator
         )
