@@ -1,4 +1,4 @@
-"""Whole processes side by side: wall time and peak memory, interleaved, as medians."""
+"""Whole processes side by side: time and peak memory, interleaved, as medians."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One process from start to end: seconds on the wall, and bytes of its peak resident set."""
+    """One process from start to end.
+
+    Attributes:
+        seconds: On the wall.
+        peak: Bytes of its peak resident set.
+        cpu: Seconds of all its threads together, in user code and in the kernel.
+    """
 
     seconds: float
     peak: int
+    cpu: float
 
 
 def run(command: Sequence[str]) -> Run:
@@ -32,11 +39,12 @@ def run(command: Sequence[str]) -> Run:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit {process.returncode}")
     # Linux counts kilobytes, macOS bytes
-    return Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Run(seconds, peak, usage.ru_utime + usage.ru_stime)
 
 
 def interleaved(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Run]:
-    """Median seconds and largest peak of each command; every round runs each of them once.
+    """Median times and largest peak of each command; every round runs each of them once.
 
     Interleaving spreads whatever else the machine does over all of them. One round before those
     that count fills the page cache and the bytecode cache.
@@ -48,7 +56,11 @@ def interleaved(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str,
             if number:
                 runs[name].append(result)
     return {
-        name: Run(median(each.seconds for each in done), max(each.peak for each in done))
+        name: Run(
+            median(each.seconds for each in done),
+            max(each.peak for each in done),
+            median(each.cpu for each in done),
+        )
         for name, done in runs.items()
     }
 
