@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from normcli.stream import background, crew, ordered_map
+from normcli.stream import alone, background, crew, ordered_map, paced
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -143,3 +143,28 @@ def test_every_other_thread_of_a_crew_is_prepared():
     with crew(3, lambda: prepared.append(threading.get_ident())) as together:
         threads = together(lambda _: (meet.wait(), threading.get_ident())[1], 3)
     assert set(threads) == {*prepared, threading.get_ident()}
+
+
+def test_a_paced_crew_gives_the_results_of_a_crew():
+    with crew(2, lambda: None) as together:
+        rounds = paced(together)
+        for _ in range(40):
+            assert rounds(lambda turn: turn + 1, 5) == [1, 2, 3, 4, 5]
+
+
+def test_a_paced_crew_works_alone_where_that_is_faster():
+    called = []
+
+    def slow(work, turns):
+        called.append(turns)
+        threading.Event().wait(0.02)
+        return alone(work, turns)
+
+    rounds = paced(slow)
+    for _ in range(32):
+        rounds(lambda turn: turn, 3)
+    assert len(called) == 2  # the first round of every sixteen
+
+
+def test_a_crew_of_one_needs_no_pace():
+    assert paced(alone) is alone

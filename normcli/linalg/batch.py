@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,8 +34,8 @@ def spectral_norms(
 ) -> list[SpectralNorm]:
     """`spectral_norm` of each matrix, in order.
 
-    Small ones get the deterministic certificate, as they do alone. Their numbers may differ from
-    those in the last bits: LAPACK's and BLAS's kernels are those of stacks.
+    Small ones get the deterministic certificate, as they do alone; the last bits may differ from
+    those alone, but do not depend on what else is in the stack.
     """
     check_request(rtol, certificate, failure_probability)
     found: dict[int, SpectralNorm] = {}
@@ -86,7 +85,4 @@ def _of_stack(matrices: Sequence[Tensor]) -> list[SpectralNorm]:
     factors = torch.tensor(scales, dtype=torch.float64).to(chosen.device)
     scaled = chosen * factors[:, :1, None] * factors[:, 1:, None] if ordinary else chosen
     found = dict(zip(ordinary, dense_stack(scaled, scales), strict=True)) if ordinary else {}
-    return [
-        replace(found[k], u=None, v=None) if k in found else spectral_norm(matrix)
-        for k, matrix in enumerate(matrices)
-    ]
+    return [found[k] if k in found else spectral_norm(matrix) for k, matrix in enumerate(matrices)]

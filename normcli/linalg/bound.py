@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from normcli.linalg.krylov import Ritz
 
-_SCAN = 64  # points of one scan over log(x/θ − 1)
+_SCAN = 32  # points of one scan over log(x/θ − 1)
 _CLOSEST = 1e-12  # x/θ − 1 at which a scan begins
 _FARTHEST = 1e12  # and ends: there g has long been a falling power of x
 _UNCLEAR = 1e-6  # ratio of pivots below which a Cholesky factor of I + ZᴴZ has lost the I
-_REFINED = 3  # scans, each within one step of the one before: 64⁻³ of the first range
+_REFINED = 4  # scans, each within one step of the one before: 32⁻⁴ of the first range
 
 
 @lru_cache(maxsize=256)

@@ -14,17 +14,20 @@ from normcli.linalg.bound import (
     smallest_component,
     trailing_energy_bound,
 )
-from normcli.linalg.cost import BLOCK, price
+from normcli.linalg.cost import CERTIFIED_BLOCK, ESTIMATE_BLOCK, price
+from normcli.linalg.estimate import estimated_left
 from normcli.linalg.lanczos import block_lanczos
 from normcli.linalg.matrix import wide, wide_dtype
 from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.linalg.products import Gram
-from normcli.linalg.rounding import gamma, outward
+from normcli.linalg.rounding import FROBENIUS_ROUNDING, gamma, outward
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from normcli.linalg.krylov import Krylov, Ritz
+    from normcli.linalg.krylov import Ritz
     from normcli.linalg.lanczos import Run
     from normcli.records import SpectralNorm
     from normcli.stream import Crew
@@ -46,7 +49,7 @@ class Goal:
 
     Attributes:
         rtol: Relative width of the bracket; the estimated error of σ₁ without a certificate.
-        failure_probability: Of the upper end; 0 for no certificate, the upper end is then infinite.
+        failure_probability: Of the upper end; 0 for no certificate, the upper end is then ‖W‖_F.
         seed: Of the start.
         narrow: Whether a wider bracket is of no use.
     """
@@ -93,21 +96,28 @@ def by_trailing_energy(
     gram = Gram(matrix, wide_dtype(matrix.dtype), scale, together)
     energy = (census(matrix).frobenius * scale[0] * scale[1]) ** 2 * (1 + _EXACT_WIDENING)
 
-    def bound(space: Krylov, ritz: Ritz) -> float:
-        tail = max(0.0, energy - space.energy()) + _EXACT_WIDENING * energy
-        return trailing_energy_bound(ritz.theta, space.coupling_norm(), tail)
+    def bound(ritz: Ritz) -> float:
+        tail = max(0.0, energy - ritz.energy) + _EXACT_WIDENING * energy
+        return trailing_energy_bound(ritz.theta, ritz.coupling, tail)
 
-    def left(space: Krylov, ritz: Ritz) -> float:
-        return math.log(
-            max(math.sqrt(bound(space, ritz) / ritz.theta) - 1, _EXACT_WIDENING) / _ENERGY_RTOL
-        )
+    def left(ritz: Ritz) -> float:
+        width = math.sqrt(bound(ritz) / ritz.theta) - 1
+        return math.log(max(width, _EXACT_WIDENING) / _ENERGY_RTOL)
 
     run = block_lanczos(
-        gram, gram.side, gram.empty(), left=left, most_steps=_ENERGY_STEPS, seed=seed
+        gram,
+        gram.side,
+        gram.empty(),
+        block=CERTIFIED_BLOCK,
+        left=left,
+        price=price(*gram.shape, gram.dtype),
+        most_steps=_ENERGY_STEPS,
+        seed=seed,
+        together=together,
     )
     if run is None or not run.reached:
         return None
-    upper = math.sqrt(bound(run.space, run.ritz)) * (1 + _EXACT_WIDENING)
+    upper = math.sqrt(bound(run.ritz)) * (1 + _EXACT_WIDENING)
     return _assembled(gram, run, _pair(gram, run), upper, method="trailing-energy", chance=0.0)
 
 
@@ -120,31 +130,39 @@ def _dtypes(stored: torch.dtype, goal: Goal) -> list[torch.dtype]:
 
 
 def _run(gram: Gram, goal: Goal) -> Run | None:
-    rtol = goal.rtol - _RESERVE if goal.certified and not gram.is_wide else goal.rtol
-    smallest = _smallest(gram, goal)
-
-    def certified_left(_: Krylov, ritz: Ritz) -> float:
-        wanted = torch.tensor([ritz.theta * (1 + rtol) ** 2], dtype=torch.float64)
-        return math.log(max(float(component_bound(ritz, wanted)), _TINY) / smallest)
-
-    def estimated_left(_: Krylov, ritz: Ritz) -> float:
-        return math.log(max(ritz.estimated_error, _TINY) / rtol)
-
     return block_lanczos(
         gram,
         gram.side,
         gram.empty(),
-        left=certified_left if goal.certified else estimated_left,
-        most_steps=price(*gram.shape, gram.dtype).most_steps,
+        block=CERTIFIED_BLOCK if goal.certified else ESTIMATE_BLOCK,
+        left=_certified_left(gram, goal) if goal.certified else estimated_left(goal.rtol),
+        price=price(*gram.shape, gram.dtype),
         seed=goal.seed,
+        together=gram.together,
     )
+
+
+def _certified_left(gram: Gram, goal: Goal) -> Callable[[Ritz], float]:
+    """log(g/δ²) at the x that the bracket may end at.
+
+    It hardly moves before θ has settled; until then the way to that is counted instead.
+    """
+    rtol = goal.rtol if gram.is_wide else goal.rtol - _RESERVE
+    smallest = _smallest(gram, goal)
+
+    def left(ritz: Ritz) -> float:
+        unsettled = math.log(max(ritz.estimated_error, _TINY) / rtol)
+        if unsettled > 0:
+            return unsettled - math.log(smallest)
+        wanted = torch.tensor([ritz.theta * (1 + rtol) ** 2], dtype=torch.float64)
+        return math.log(max(float(component_bound(ritz, wanted)), _TINY) / smallest)
+
+    return left
 
 
 def _smallest(gram: Gram, goal: Goal) -> float:
     """δ² of the start."""
-    if not goal.certified:
-        return 0.0
-    block, complex_ = min(BLOCK, gram.side), gram.dtype.is_complex
+    block, complex_ = min(CERTIFIED_BLOCK, gram.side), gram.dtype.is_complex
     return smallest_component(gram.side, block, goal.failure_probability, complex_=complex_)
 
 
@@ -158,7 +176,10 @@ def _scaled(matrix: Tensor, goal: Goal, together: Crew) -> SpectralNorm | None:
 def _bracket(gram: Gram, run: Run, goal: Goal) -> SpectralNorm:
     """Of the top Ritz vector, and of all that the start may have missed."""
     if not goal.certified:
-        return _assembled(gram, run, _pair(gram, run), math.inf, method=_METHOD, chance=0.0)
+        vector = wide(run.space.combine(run.ritz.top[None]))
+        image, energy = gram.in_float64().image_and_energy(vector)
+        upper = math.sqrt(energy) * (1 + FROBENIUS_ROUNDING)
+        return _assembled(gram, run, (vector[0], image[0]), upper, method=_METHOD, chance=0.0)
     pair, widening = (_pair(gram, run), _EXACT_WIDENING) if gram.is_wide else _probed(gram, run)
     bound = probabilistic_bound(run.ritz, _smallest(gram, goal))
     upper = math.sqrt(bound) * (1 + widening)

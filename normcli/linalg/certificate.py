@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.cost import EIGENVALUE_SIDE
+from normcli.linalg.cost import CERTIFIED_BLOCK, EIGENVALUE_SIDE, price
+from normcli.linalg.estimate import estimated_left
 from normcli.linalg.lanczos import block_lanczos
-from normcli.linalg.matrix import column_panels, row_panels, wide
+from normcli.linalg.matrix import column_panels, row_panels, scaled
 from normcli.linalg.rounding import UNIT, gamma, outward
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ _INVERSE_STEPS = 2  # from s within 1e-12 of λ₁, two are many
 _SEARCH_STEPS = 12  # from an s that is still far away
 _LANCZOS_STEPS = 100
 _SETTLED = 1e-14  # estimated error of an eigenvalue at which Lanczos has done its part
-_TINY = 1e-300
-_METHOD = "gram-cholesky"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,25 @@ def dense(matrix: Tensor, scale: tuple[float, float]) -> SpectralNorm:
         panels = _thin_panels(matrix, scale)
         return torch.cat([panel @ vector[0] for panel in panels])[None]
 
-    return _brackets(tuple(matrix.shape), gram, peak, image, [scale])[0]
+    shape = tuple(matrix.shape)
+    (ends,), vector, images = _ends(shape, gram, peak, image)
+    short, long = vector[0, :, 0], images[0, :, 0] / torch.linalg.vector_norm(images)
+    tall = shape[0] >= shape[1]
+    return _result(ends, scale, *((long, short) if tall else (short, long)))
 
 
 def dense_stack(stack: Tensor, scales: list[tuple[float, float]]) -> list[SpectralNorm]:
-    """The same for each matrix of a stack of small ones, shape (L, m, n), already scaled."""
+    """The same, without vectors, for each matrix of a stack (L, m, n) that is already scaled."""
     _, m, n = stack.shape
     thin = stack if m >= n else stack.mH
     gram = thin.mH @ thin
-    return _brackets((m, n), gram, _few(gram), lambda vector: thin @ vector, scales)
+
+    def image(vector: Tensor) -> Tensor:
+        """Two columns instead of one: BLAS then takes the same kernel for a stack of any length."""
+        return (thin @ vector.expand(-1, -1, 2))[:, :, :1]
+
+    ends, _, _ = _ends((m, n), gram, _few(gram), image)
+    return [_result(each, scale) for each, scale in zip(ends, scales, strict=True)]
 
 
 def _gram(matrix: Tensor, scale: tuple[float, float]) -> Tensor:
@@ -93,7 +101,7 @@ def _thin_panels(matrix: Tensor, scale: tuple[float, float]) -> Iterator[Tensor]
     tall = m >= n
     panels = row_panels(matrix, _GRAM_ENTRIES) if tall else column_panels(matrix, _GRAM_ENTRIES)
     for stored in panels:
-        panel = wide(stored) * scale[0] * scale[1]
+        panel = scaled(stored, scale)
         yield panel if tall else panel.mH
 
 
@@ -138,7 +146,9 @@ def _lanczos_peak(gram: Tensor) -> tuple[Tensor, Tensor, float]:
         lambda rows: rows @ gram[0].mT,
         gram.shape[1],
         gram[0, 0, :0],
-        left=lambda _, ritz: math.log(max(ritz.estimated_error, _TINY) / _SETTLED),
+        block=CERTIFIED_BLOCK,
+        left=estimated_left(_SETTLED),
+        price=price(len(gram[0]), len(gram[0]), gram.dtype),
         most_steps=_LANCZOS_STEPS,
     )
     if run is None:  # far from 1: nothing that a wider search could not find
@@ -181,14 +191,13 @@ def _inverse_iterated(factor: Tensor, steps: int) -> Tensor:
     return vector
 
 
-def _brackets(
-    shape: tuple[int, ...],
-    gram: Tensor,
-    peak: _Peak,
-    image: Callable[[Tensor], Tensor],
-    scales: list[tuple[float, float]],
-) -> list[SpectralNorm]:
-    """√(s + c·tr S + γₘ‖W‖_F² + 2us) above, ‖W′x‖/‖x‖ less its rounding below, for each matrix."""
+def _ends(
+    shape: tuple[int, ...], gram: Tensor, peak: _Peak, image: Callable[[Tensor], Tensor]
+) -> tuple[list[list[float]], Tensor, Tensor]:
+    """([lower, value, upper, gap] of each matrix, x, W′x): columns x on the smaller side, unit.
+
+    √(s + c·tr S + γₘ‖W‖_F² + 2us) above, ‖W′x‖/‖x‖ less its rounding below.
+    """
     parts = 4 if gram.is_complex() else 1
     terms, side = parts * max(shape), parts * gram.shape[1]
     energy = gram.diagonal(dim1=1, dim2=2).real.sum(1) * (1 + gamma(terms + side))
@@ -201,18 +210,16 @@ def _brackets(
     slack = gamma(parts * (sum(shape) + 8)) * energy.sqrt()
     upper = bound.sqrt() * (1 + 8 * UNIT)
     gap = (peak.second / peak.theta).sqrt()
-    short = vector[:, :, 0] / length[:, None]
-    long = images[:, :, 0] / (length * value)[:, None]
-    numbers = torch.stack([value - slack, value, upper, gap]).T.tolist()
-    return [
-        outward(
-            *each[:3],
-            scale=scale,
-            method=_METHOD,
-            passes=3,
-            gap=each[3],
-            u=long[k] if shape[0] >= shape[1] else short[k],
-            v=short[k] if shape[0] >= shape[1] else long[k],
-        )
-        for k, (each, scale) in enumerate(zip(numbers, scales, strict=True))
-    ]
+    return torch.stack([value - slack, value, upper, gap]).T.tolist(), vector, images
+
+
+def _result(
+    ends: list[float],
+    scale: tuple[float, float],
+    u: Tensor | None = None,
+    v: Tensor | None = None,
+) -> SpectralNorm:
+    lower, value, upper, gap = ends
+    return outward(
+        lower, value, upper, scale=scale, method="gram-cholesky", passes=3, gap=gap, u=u, v=v
+    )

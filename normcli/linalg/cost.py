@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,15 +10,18 @@ if TYPE_CHECKING:
     import torch
 
 # Seconds, of one core of a 2.7 GHz Xeon; only their ratios matter.
-_STEP = 2e-4  # a block step beside its product: thirty short operations
-_ENTRY = 4.5e-10  # an entry of W in a product with four vectors, float32
-_FLOP = 2e-11  # of float64 matrix products; a Cholesky factorization runs at half of that
-_EIGENVALUE = 6e-11  # n³ times this: `eigvalsh` of a Gram matrix
+_STEP = 4e-4  # a block step beside its product: some thirty short operations
+_ENTRY = 4e-10  # an entry of W in a product with four vectors, float32
+_LOOK, _LOOK_CUBE = 3e-4, 2.2e-10  # a look at a run, and its part in columns³: eigenvectors of T
+_FLOP = 1.2e-11  # of a float64 matrix product
+_EIGENVALUES, _FACTOR = 8e-11, 4.5e-11  # n³ times these: all eigenvalues; Lanczos and Cholesky
 
-BLOCK = 4  # vectors of a block: δ is far above rounding, and a product costs little more than one
+CERTIFIED_BLOCK = 4  # vectors of a block: its δ is far above the rounding of float32
+ESTIMATE_BLOCK = 3  # without a certificate: a product costs little more than with one
 MOST_COLUMNS = 640  # of a Krylov basis: beyond it eigenvectors of T cost more than products
-EIGENVALUE_SIDE = 256  # up to which all eigenvalues of a Gram matrix cost less than Lanczos on it
-THREADED_ENTRIES = 1 << 20  # from which a product is worth more than one thread
+EIGENVALUE_SIDE = 640  # up to which all eigenvalues of a Gram matrix cost less than Lanczos on it
+THREADED_ENTRIES = 2 << 20  # from which a product can be worth more than one thread
+_LOOKING = 0.1  # part of the time of the steps that may go into looks
 _LIKELY_PASSES = 40  # between a trained matrix (10) and an untrained one (70)
 _GRAM_BYTES = 3 * 8  # of an entry of the Gram matrix: itself, its shifted copy, its factor
 _GRAM_LIMIT = 32 << 30  # bytes beyond which nobody is served by a dense certificate
@@ -43,7 +47,11 @@ class Price:
     @property
     def most_steps(self) -> int:
         """Steps after which the dense certificate would have been cheaper."""
-        return max(16, min(MOST_COLUMNS // BLOCK, int(self.dense / self.step)))
+        return max(16, min(MOST_COLUMNS // CERTIFIED_BLOCK, int(self.dense / self.step)))
+
+    def looks_apart(self, columns: int) -> int:
+        """Steps between two looks at a run whose basis has so many columns."""
+        return math.ceil((_LOOK + _LOOK_CUBE * columns**3) / (_LOOKING * self.step))
 
 
 def price(m: int, n: int, dtype: torch.dtype) -> Price:
@@ -51,13 +59,10 @@ def price(m: int, n: int, dtype: torch.dtype) -> Price:
     side, other = min(m, n), max(m, n)
     complex_ = 4 if dtype.is_complex else 1
     real_size = dtype.itemsize // (2 if dtype.is_complex else 1)
-    dense = complex_ * side * side * (2 * other * _FLOP + side * (_FLOP + _eigenvalue(side)))
+    peak = _EIGENVALUES if side <= EIGENVALUE_SIDE else _FACTOR
+    dense = complex_ * side * side * (2 * other * _FLOP + side * peak)
     step = _STEP + complex_ * m * n * _ENTRY * real_size / 4
     return Price(dense, step)
-
-
-def _eigenvalue(side: int) -> float:
-    return _EIGENVALUE if side <= EIGENVALUE_SIDE else 0.0
 
 
 def dense_is_possible(m: int, n: int) -> bool:
@@ -68,7 +73,7 @@ def dense_is_possible(m: int, n: int) -> bool:
 def spectral_norm_memory(m: int, n: int, certificate: str) -> int:
     """Bytes that the spectral norm of an m × n matrix takes beside the matrix itself."""
     side = min(m, n)
-    dense = 2 * _GRAM_BYTES * side * side  # twice: some of it may be complex
+    dense = 2 * _GRAM_BYTES * side * side + (96 << 20)  # twice: some of it may be complex
     if certificate == "deterministic" or side <= EIGENVALUE_SIDE:
         return dense
     length = m if n > 4 * m else n

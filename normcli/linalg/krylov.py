@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.matrix import wide, wide_dtype
+from normcli.linalg.matrix import sum_of, wide, wide_dtype
+from normcli.stream import alone, paced
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from normcli.stream import Crew
+
+_LONG = 1 << 20  # entries of a basis from which its columns are shared among threads
+_SLICE = 2048  # columns of a share
 _FIRST_BLOCKS = 16  # room that is made at first; it is doubled when it is used up
 _PANEL = 32  # vectors that are converted to float64 at a time
 _DEPENDENT = 1e-4  # Cholesky factors a Gram matrix well if no pivot is smaller than this
@@ -47,6 +52,16 @@ class Ritz:
         return max(0.0, float(self.values[-2])) if len(self.values) > 1 else 0.0
 
     @property
+    def energy(self) -> float:
+        """Tr T: the part of tr A that the space has seen."""
+        return float(self.values.sum())
+
+    @property
+    def coupling(self) -> float:
+        """‖B‖₂ of the coupling to the next block."""
+        return float(torch.linalg.matrix_norm(self.last, 2))
+
+    @property
     def estimated_error(self) -> float:
         """Estimate of σ₁/√θ − 1 from ‖r‖²/gap, r = Ax − θx of the top Ritz vector; no bound."""
         residual = float(torch.linalg.vector_norm(self.last[-1]))
@@ -62,12 +77,20 @@ class Krylov:
     Args:
         start: Shape (b, n), linearly independent rows.
         generator: Of the directions that replace missing ones.
+        together: Who works on long vectors.
     """
 
-    def __init__(self, start: Tensor, dtype: torch.dtype, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        start: Tensor,
+        dtype: torch.dtype,
+        generator: torch.Generator,
+        together: Crew = alone,
+    ) -> None:
         self.width, n = start.shape
         room = self.width * _FIRST_BLOCKS
         self._generator = generator
+        self._together = paced(together)
         self._vectors = torch.empty(room, n, dtype=dtype, device=start.device)
         self._projection = torch.zeros(room, room, dtype=wide_dtype(dtype))
         self._size = 0  # columns of the basis, without the newest block
@@ -96,8 +119,8 @@ class Krylov:
         near = known[max(0, old - self.width) :]
         before = float(torch.linalg.matrix_norm(image)) / self.width**0.5
         self._largest = max(self._largest, before)
-        diagonal = _removed(image, near)[:, -self.width :]  # of the recurrence, nearly all
-        diagonal += _removed(image, known)[:, old:]  # and what its rounding has left
+        diagonal = self._removed(image, near)[:, -self.width :]  # of the recurrence, nearly all
+        diagonal += self._removed(image, known)[:, old:]  # and what its rounding has left
         block, coupling = self._orthonormal(image, known, before)
         self._projection[old:end, old:end] = (diagonal.T + diagonal.conj()) / 2
         self._size = end
@@ -136,18 +159,19 @@ class Krylov:
             total.addmm_(whole[:, k : k + _PANEL].to(total), wide(basis[k : k + _PANEL]))
         return total
 
-    def energy(self) -> float:
-        """Tr T: the part of tr A that the space has seen."""
-        return float(self._projection.diagonal()[: self._size].real.sum())
-
-    def coupling_norm(self) -> float:
-        """‖B‖₂ of the newest coupling."""
-        return float(torch.linalg.matrix_norm(self._coupling(), 2))
-
     def _coupling(self) -> Tensor:
         """B: newest block to the one before, shape (b, b)."""
         end = self._size
         return self._projection[end : end + self.width, end - self.width : end]
+
+    def _removed(self, rows: Tensor, basis: Tensor) -> Tensor:
+        """Take the components along the basis out of the rows, in place; (b, K), float64, CPU."""
+        n = rows.shape[1]
+        cut = _SLICE if basis.numel() >= _LONG and rows.device.type == "cpu" else n
+        parts = [(rows[:, k : k + cut], basis[:, k : k + cut]) for k in range(0, n, cut)]
+        components = sum_of(self._together(lambda t: parts[t][0] @ parts[t][1].mH, len(parts)))
+        self._together(lambda t: parts[t][0].addmm_(components, parts[t][1], alpha=-1), len(parts))
+        return wide(components).cpu()
 
     def _put(self, block: Tensor) -> None:
         """Append the next block, in a larger room where this one is full."""
@@ -165,7 +189,7 @@ class Krylov:
         if float(factor.diagonal().real.min()) < max(_LOST * before, _FAINT * self._largest):
             again = block.to(known)
             for _ in range(2):
-                _removed(again, known)
+                self._removed(again, known)
             block, second = _whitened(wide(again))
             if second is None:
                 return self._replaced(wide(image), known)
@@ -187,18 +211,11 @@ class Krylov:
         coupling[missing.cpu()] = 0
         for _ in range(3):
             rows = rows.to(known)
-            _removed(rows, known)
+            self._removed(rows, known)
             rows = torch.linalg.qr(wide(rows).T).Q.T
         turned = rows.conj() @ left  # QR may flip a sign
         keep = ~missing
         return rows, torch.where(keep[:, None].cpu(), turned.cpu() @ coupling, 0)
-
-
-def _removed(rows: Tensor, basis: Tensor) -> Tensor:
-    """Take the components along the basis out of the rows, in place; (b, K), float64, CPU."""
-    components = rows @ basis.mH
-    rows.addmm_(components, basis, alpha=-1)
-    return wide(components).cpu()
 
 
 def _whitened(rows: Tensor) -> tuple[Tensor, Tensor | None]:

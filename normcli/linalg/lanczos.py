@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.cost import BLOCK
 from normcli.linalg.krylov import Krylov
 from normcli.linalg.matrix import wide_dtype
+from normcli.stream import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from normcli.linalg.cost import Price
     from normcli.linalg.krylov import Ritz
+    from normcli.stream import Crew
 
+_HOPELESS = 1.5  # times the steps that pay, at which a run is expected to end
 _TAME = 2.0**60  # a first product of this size: its squares, too, are far from the ends of float32
 
 
@@ -42,9 +45,12 @@ def block_lanczos(
     side: int,
     like: Tensor,
     *,
-    left: Callable[[Krylov, Ritz], float],
-    most_steps: int,
+    block: int,
+    left: Callable[[Ritz], float],
+    price: Price,
+    most_steps: int | None = None,
     seed: int = 0,
+    together: Crew = alone,
 ) -> Run | None:
     """Grow the Krylov space of A until nothing is left to the goal; None if A must be scaled first.
 
@@ -52,13 +58,17 @@ def block_lanczos(
         product: Row i of product(X) is A xᵢ; A Hermitian without negative eigenvalues.
         side: Order of A.
         like: A tensor of the dtype and on the device of the arithmetic.
+        block: Vectors of a block.
         left: How far it is to the goal: a logarithm that falls about as steadily as steps are done.
-        most_steps: After which it is given up.
+        price: Of a step, which decides how often a look pays.
+        most_steps: After which it is given up; `price.most_steps` without.
         seed: Of the random start.
+        together: Who works on long vectors.
     """
-    start, generator = _start(side, like, seed)
-    space = Krylov(start, like.dtype, generator)
-    schedule = _Schedule(most_steps)
+    most_steps = most_steps or price.most_steps
+    start, generator = _start(min(block, side), side, like, seed)
+    space = Krylov(start, like.dtype, generator, together)
+    schedule = _Schedule(most_steps, price, block)
     while True:
         image = product(space.newest)
         if space.steps == 0 and not 1 / _TAME < float(torch.linalg.vector_norm(image)) < _TAME:
@@ -68,37 +78,43 @@ def block_lanczos(
         if not (over or space.steps >= schedule.next):
             continue
         ritz = space.ritz()
-        distance = left(space, ritz)
+        distance = left(ritz)
         schedule.look(space.steps, distance)
         if over or distance <= 0 or schedule.hopeless:
             return Run(space, ritz, distance <= 0)
 
 
-def _start(side: int, like: Tensor, seed: int) -> tuple[Tensor, torch.Generator]:
+def _start(width: int, side: int, like: Tensor, seed: int) -> tuple[Tensor, torch.Generator]:
     """A Gaussian block, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    shape = min(BLOCK, side), side
-    block = torch.randn(shape, dtype=wide_dtype(like.dtype), generator=generator)
+    block = torch.randn(width, side, dtype=wide_dtype(like.dtype), generator=generator)
     return block.to(device=like.device, dtype=like.dtype), generator
 
 
 class _Schedule:
-    """When to look at a run again: looking costs about as much as a step."""
+    """When to look at a run again: a look costs about as much as a step."""
 
-    def __init__(self, most_steps: int) -> None:
+    def __init__(self, most_steps: int, price: Price, block: int) -> None:
         self.next = 2
         self.hopeless = False
         self._most = most_steps
+        self._price = price
+        self._block = block
+        self._first: tuple[int, float] | None = None
         self._last = (0, math.inf)
 
     def look(self, steps: int, left: float) -> None:
-        """Take in what is left; extend the line through the last two looks.
-
-        At first it falls slowly, as long as θ itself is still growing, then fast and steadily: a
-        line through the first part would reach far too far.
-        """
-        before, was = self._last
+        """Take in what is left: it falls along a line, or faster."""
+        self._first = self._first or (steps, left)
+        needed = _steps_to_zero(self._last, (steps, left))
+        pays = max(steps / 6, min(self._price.looks_apart(steps * self._block), steps / 2))
+        self.next = steps + max(1, int(min(0.6 * needed, pays)))
+        end = steps + _steps_to_zero(self._first, (steps, left))
+        self.hopeless = 2 * steps > self._most and end > _HOPELESS * self._most
         self._last = steps, left
-        needed = left * (steps - before) / (was - left) if left < was else math.inf
-        self.next = steps + max(1, int(min(0.9 * needed, steps / 8)))
-        self.hopeless = 2 * steps > self._most and steps + needed > 2 * self._most
+
+
+def _steps_to_zero(before: tuple[int, float], now: tuple[int, float]) -> float:
+    """Where the line through two looks comes to nothing, counted from the second."""
+    fallen = before[1] - now[1]
+    return now[1] * (now[0] - before[0]) / fallen if fallen > 0 else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from normcli.records import other_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -59,6 +60,22 @@ def wide(panel: Tensor) -> Tensor:
     if panel.device.type == "mps":
         panel = panel.cpu()
     return panel.to(wide_dtype(panel.dtype))
+
+
+def sum_of(parts: Sequence[Tensor]) -> Tensor:
+    """Their sum from the first to the last, in the memory of the first."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def scaled(panel: Tensor, scale: tuple[float, float]) -> Tensor:
+    """The panel in float64 times two powers of two, whose product alone may overflow."""
+    factor = scale[0] * scale[1]
+    if factor and math.isfinite(factor):
+        return wide(panel) * factor
+    return wide(panel) * scale[0] * scale[1]
 
 
 def row_major(matrix: Tensor) -> tuple[Tensor, bool]:

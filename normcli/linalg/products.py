@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.matrix import wide, wide_dtype
+from normcli.linalg.matrix import scaled, sum_of, wide, wide_dtype
+from normcli.stream import paced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
@@ -39,6 +40,7 @@ class Gram:
         shape: (m, n) of the matrix.
         dtype: As given.
         of_rows: Whether A is W′W′ᴴ.
+        together: As given.
     """
 
     def __init__(
@@ -47,14 +49,17 @@ class Gram:
         m, n = self.shape = (matrix.shape[0], matrix.shape[1])
         self.of_rows = n > _VERY_WIDE * m
         self.side = m if self.of_rows else n
-        self._matrix = matrix
         self.dtype = dtype
+        self._matrix = matrix
         self.scale = scale
-        self._together = together
+        self.together = together
+        self._paced = paced(together)
         self._mild = 1 / _MILD <= scale[0] * scale[1] <= _MILD
         self._factor = scale[0] * scale[1] if self._mild else 1.0
         self._direct = self._mild and matrix.dtype == dtype
-        self._shares = _shares(matrix, dtype)
+        self._stored = [
+            [(here, matrix[here]) for here in share] for share in _shares(matrix, dtype)
+        ]
         self._buffers = local()
 
     @property
@@ -66,7 +71,7 @@ class Gram:
         """The same in float64 (complex128)."""
         if self.is_wide:
             return self
-        return Gram(self._matrix, wide_dtype(self.dtype), self.scale, self._together)
+        return Gram(self._matrix, wide_dtype(self.dtype), self.scale, self.together)
 
     def empty(self) -> Tensor:
         """No entries, of the dtype and on the device of the arithmetic."""
@@ -75,35 +80,54 @@ class Gram:
     def image(self, rows: Tensor) -> Tensor:
         """W′xᵢ by rows (W′ᴴxᵢ of a very wide W): ‖·‖²/‖xᵢ‖² is the Rayleigh quotient of A."""
         if self.of_rows:
-            return self._scaled(_sum(self._each(lambda turn: self._back(turn, rows))))
+            return self._scaled(sum_of(self._each(lambda turn: self._back(turn, rows))))
         return self._scaled(torch.cat(self._each(lambda turn: self._there(turn, rows)), 1))
+
+    def image_and_energy(self, rows: Tensor) -> tuple[Tensor, float]:
+        """(the same, ‖W′‖_F²), in one reading of W; each panel is summed in this dtype."""
+        energies = [0.0] * len(self._stored)
+
+        def part(turn: int) -> Tensor:
+            if not self.of_rows:
+                return self._there(turn, rows, energies)
+            self._there(turn, rows.new_zeros(1, self.shape[1]), energies)
+            return self._back(turn, rows)
+
+        parts = self._each(part)
+        image = self._scaled(sum_of(parts) if self.of_rows else torch.cat(parts, 1))
+        return image, sum(energies) * self._factor**2
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Row i of the result is A xᵢ, xᵢ row i of `rows`; shape (b, side), in the dtype given."""
         if self.of_rows:
             image = self.image(rows)
             return self._scaled(torch.cat(self._each(lambda turn: self._there(turn, image)), 1))
-        return self._scaled(_sum(self._each(lambda turn: self._there_and_back(turn, rows))))
+        return self._scaled(sum_of(self._each(lambda turn: self._there_and_back(turn, rows))))
 
     def with_images(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(A xᵢ, what `image` gives), each by rows; one reading of W where that is enough."""
         if self.of_rows:
             image = self.image(rows)
             return self._scaled(torch.cat(self._each(lambda t: self._there(t, image)), 1)), image
-        images: dict[int, list[Tensor]] = {turn: [] for turn in range(len(self._shares))}
-        applied = _sum(self._each(lambda t: self._there_and_back(t, rows, images[t])))
+        images: dict[int, list[Tensor]] = {turn: [] for turn in range(len(self._stored))}
+        applied = sum_of(self._each(lambda t: self._there_and_back(t, rows, images[t])))
         between = torch.cat([image for turn in images.values() for image in turn], 1)
         return self._scaled(applied), between
 
     def _each(self, part: Callable[[int], Tensor]) -> list[Tensor]:
-        return self._together(part, len(self._shares))
+        return self._paced(part, len(self._stored))
 
     def _scaled(self, rows: Tensor) -> Tensor:
         return rows if self._factor == 1 else rows.mul_(self._factor)
 
-    def _there(self, turn: int, rows: Tensor) -> Tensor:
+    def _there(self, turn: int, rows: Tensor, energies: list[float] | None = None) -> Tensor:
         """Columns of W xᵢ."""
-        return torch.cat([rows @ panel.mT for _, panel in self._panels(turn)], 1)
+        images = []
+        for _, panel in self._panels(turn):
+            images.append(rows @ panel.mT)
+            if energies is not None:
+                energies[turn] += _square_sum(panel)
+        return torch.cat(images, 1)
 
     def _back(self, turn: int, rows: Tensor) -> Tensor:
         """The share of Wᴴxᵢ."""
@@ -124,16 +148,15 @@ class Gram:
                 images.append(image)
         return total
 
-    def _panels(self, turn: int) -> Iterator[tuple[slice, Tensor]]:
+    def _panels(self, turn: int) -> Iterable[tuple[slice, Tensor]]:
         """(which rows, the panel) of one share."""
-        for here in self._shares[turn]:
-            panel = self._matrix[here]
-            yield here, panel if self._direct else self._converted(panel)
+        stored = self._stored[turn]
+        return stored if self._direct else ((here, self._converted(each)) for here, each in stored)
 
     def _converted(self, panel: Tensor) -> Tensor:
         """The panel in the dtype of the arithmetic, scaled where that cannot wait."""
         if not self._mild:
-            panel = wide(panel) * self.scale[0] * self.scale[1]
+            panel = scaled(panel, self.scale)
         elif self.is_wide and panel.device.type == "mps":
             panel = wide(panel)
         return self._buffer(panel)[: len(panel)].copy_(panel)
@@ -147,11 +170,9 @@ class Gram:
         return buffer
 
 
-def _sum(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total
+def _square_sum(panel: Tensor) -> float:
+    entries = (torch.view_as_real(panel.resolve_conj()) if panel.is_complex() else panel).flatten()
+    return float(torch.dot(entries, entries))
 
 
 def _shares(matrix: Tensor, dtype: torch.dtype) -> list[list[slice]]:

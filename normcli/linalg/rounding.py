@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNIT = 2.0**-53  # unit roundoff of float64
+FROBENIUS_ROUNDING = 1e-10  # of a Frobenius norm that is summed by panels in float64, at most
 
 
 def gamma(terms: int) -> float:

@@ -15,12 +15,11 @@ from normcli.linalg.certificate import dense
 from normcli.linalg.cost import THREADED_ENTRIES, dense_is_possible, price
 from normcli.linalg.matrix import row_major, wide, wide_dtype
 from normcli.linalg.norms import census, largest_entry, power_of_two
-from normcli.linalg.rounding import gamma, outward
+from normcli.linalg.rounding import FROBENIUS_ROUNDING, gamma, outward
 from normcli.records import CERTIFICATES, SpectralNorm
 from normcli.stream import crew
 
 _LONG_OPERATIONS = 512  # side from which the dense route is worth torch's own threads
-_FROBENIUS_ROUNDING = 1e-11  # of `census`, at most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +72,11 @@ def spectral_norm(
     with torch.no_grad():
         goal = Goal(rtol, failure_probability if certificate == "probabilistic" else 0.0, seed)
         found = _measured(matrix.detach(), certificate, goal)
-        if certificate == "none" and math.isfinite(found.value):
+        if (
+            certificate == "none"
+            and found.method != "block-lanczos"
+            and not math.isnan(found.value)
+        ):
             found = _uncertified(found, matrix)
         return found if vectors else replace(found, u=None, v=None)
 
@@ -188,7 +191,7 @@ def _uncertified(found: SpectralNorm, matrix: Tensor) -> SpectralNorm:
 
 def _above_frobenius(matrix: Tensor) -> float:
     """‖W‖_F with its rounding behind it."""
-    return census(matrix).frobenius * (1 + _FROBENIUS_ROUNDING)
+    return census(matrix).frobenius * (1 + FROBENIUS_ROUNDING)
 
 
 def _workers(matrix: Tensor, threads: int) -> int:

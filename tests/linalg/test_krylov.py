@@ -3,14 +3,13 @@
 import pytest
 import torch
 
+from normcli.linalg.cost import Price
 from normcli.linalg.krylov import Krylov
 from normcli.linalg.lanczos import block_lanczos
 from normcli.linalg.products import Gram
-from normcli.stream import crew
+from normcli.stream import alone, crew
 
-
-def alone(work, turns):
-    return [work(turn) for turn in range(turns)]
+PRICE = Price(dense=1.0, step=1e-2)  # a step that is dear beside a look
 
 
 def generator(seed=0):
@@ -83,7 +82,7 @@ def test_directions_that_do_not_exist_are_replaced(rank, dtype):
     assert float((basis.mH @ basis - torch.eye(size)).abs().max()) < 1e-5
     top = float(torch.linalg.eigvalsh(wide(a))[-1])
     assert space.ritz().theta == pytest.approx(top, rel=1e-5)
-    assert space.coupling_norm() <= 1e-5 * top
+    assert space.ritz().coupling <= 1e-5 * top
 
 
 def test_the_images_that_it_states_are_those_of_the_matrix():
@@ -99,7 +98,7 @@ def test_its_energy_is_the_trace_of_the_projection():
     space = grown(product, 80, 5)
     basis = columns(space)[:, : space._size]
     matrix = random(90, 80) / 9
-    assert space.energy() == pytest.approx(float((matrix @ basis).square().sum()), rel=1e-12)
+    assert space.ritz().energy == pytest.approx(float((matrix @ basis).square().sum()), rel=1e-12)
 
 
 MATRICES = {
@@ -160,17 +159,25 @@ def test_a_run_ends_when_nothing_is_left():
         lambda rows: rows * values,
         400,
         values[:0],
-        left=lambda space, _: 20.0 - space.steps,
+        block=4,
+        left=lambda ritz: 20.0 - len(ritz.values) / 4,
+        price=PRICE,
         most_steps=90,
     )
     assert run.reached
-    assert 20 <= run.space.steps <= 22
+    assert 20 <= run.space.steps <= 24
 
 
 def test_a_run_is_given_up_where_the_end_is_out_of_sight():
     values = torch.linspace(0, 1, 4000, dtype=torch.float64)
     run = block_lanczos(
-        lambda rows: rows * values, 4000, values[:0], left=lambda *_: 5.0, most_steps=40
+        lambda rows: rows * values,
+        4000,
+        values[:0],
+        block=4,
+        left=lambda _: 5.0,
+        price=PRICE,
+        most_steps=40,
     )
     assert not run.reached
     assert 20 <= run.space.steps <= 40
@@ -180,6 +187,12 @@ def test_a_run_is_given_up_where_the_end_is_out_of_sight():
 def test_a_matrix_that_is_not_near_one_has_to_be_scaled_first(factor):
     values = torch.ones(50) * factor
     found = block_lanczos(
-        lambda rows: rows * values, 50, values[:0], left=lambda *_: 0.0, most_steps=5
+        lambda rows: rows * values,
+        50,
+        values[:0],
+        block=4,
+        left=lambda _: 0.0,
+        price=PRICE,
+        most_steps=5,
     )
     assert found is None
