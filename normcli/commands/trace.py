@@ -57,12 +57,9 @@ def trace(
             expect(checkpoint, expect_sha256)
         chosen = named(checkpoint, weight)
 
-        from normcli.commands.tracing import (
-            Request,
-            traced,
-        )  # torch: only for a weight that is there
+        from normcli.measure import TraceRequest, traced  # torch: only for a weight that is there
 
-        request = Request(iterations, seed, rtol, certificate, failure_probability, dims)
+        request = TraceRequest(iterations, seed, rtol, certificate, failure_probability, dims)
         found = traced(checkpoint, chosen, request)
         checkpoint.check_unchanged()
         return found

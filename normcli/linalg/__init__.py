@@ -12,6 +12,7 @@ from normcli.linalg.power import arithmetic_dtype, normalize, power_iteration, p
 from normcli.linalg.prediction import predicted_steps, ritz_gap
 from normcli.linalg.spectral import check_request, spectral_norm
 from normcli.linalg.steps import Steps, power_steps
+from normcli.linalg.threads import limit_this_thread, one_torch_thread
 
 __all__ = [
     "Census",
@@ -22,8 +23,10 @@ __all__ = [
     "census",
     "census_of_pieces",
     "check_request",
+    "limit_this_thread",
     "matrix_shape",
     "normalize",
+    "one_torch_thread",
     "power_iteration",
     "power_step",
     "power_steps",

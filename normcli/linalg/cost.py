@@ -22,7 +22,8 @@ MOST_COLUMNS = 640  # of a Krylov basis: beyond it eigenvectors of T cost more t
 EIGENVALUE_SIDE = 640  # up to which all eigenvalues of a Gram matrix cost less than Lanczos on it
 THREADED_ENTRIES = 2 << 20  # from which a product can be worth more than one thread
 _LOOKING = 0.1  # part of the time of the steps that may go into looks
-_LIKELY_PASSES = 40  # between a trained matrix (10) and an untrained one (70)
+_LIKELY_STEPS = 24  # between a trained matrix (9) and an untrained one (35 to 75)
+_LIKELY_STEPS_OF_ESTIMATE = 12  # of (6) and (25 to 50)
 _GRAM_BYTES = 3 * 8  # of an entry of the Gram matrix: itself, its shifted copy, its factor
 _GRAM_LIMIT = 32 << 30  # bytes beyond which nobody is served by a dense certificate
 
@@ -39,10 +40,10 @@ class Price:
     dense: float
     step: float
 
-    @property
-    def lanczos_is_cheaper(self) -> bool:
+    def lanczos_is_cheaper(self, *, certified: bool) -> bool:
         """Whether a likely number of steps costs less than the dense certificate."""
-        return _LIKELY_PASSES * self.step < self.dense
+        likely = _LIKELY_STEPS if certified else _LIKELY_STEPS_OF_ESTIMATE
+        return likely * self.step < self.dense
 
     @property
     def most_steps(self) -> int:

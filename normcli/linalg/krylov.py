@@ -108,6 +108,12 @@ class Krylov:
         return self._size + 2 * self.width <= self._vectors.shape[1]
 
     @property
+    def is_spent(self) -> bool:
+        """Whether the newest block comes from rounding alone: A leads nowhere new."""
+        spent = _NOTHING * torch.finfo(self._vectors.dtype).eps * self._largest
+        return float(torch.linalg.matrix_norm(self.coupling)) <= spent
+
+    @property
     def newest(self) -> Tensor:
         """The block whose product with A is wanted next, shape (b, n)."""
         return self._vectors[self._size : self._size + self.width]
@@ -132,7 +138,7 @@ class Krylov:
         """Eigenvalues of the projection."""
         size, width = self._size, self.width
         values, vectors = torch.linalg.eigh(self._projection[:size, :size])
-        last = vectors[-width:].mH @ self._coupling().mH
+        last = vectors[-width:].mH @ self.coupling.mH
         return Ritz(values, vectors[:width], last, vectors[:, -1])
 
     def random_coefficients(self, count: int) -> Tensor:
@@ -151,7 +157,7 @@ class Krylov:
         """What A · `combine(coefficients)` should be: rows of Q T c + Qₖ₊₁ B cₖ, float64."""
         size = self._size
         inside = coefficients @ self._projection[:size, :size].T
-        outside = coefficients[:, -self.width :] @ self._coupling().T
+        outside = coefficients[:, -self.width :] @ self.coupling.T
         whole = torch.cat([inside, outside], 1)
         basis = self._vectors[: size + self.width]
         total = wide(basis[:1]).new_zeros(len(coefficients), basis.shape[1])
@@ -159,8 +165,9 @@ class Krylov:
             total.addmm_(whole[:, k : k + _PANEL].to(total), wide(basis[k : k + _PANEL]))
         return total
 
-    def _coupling(self) -> Tensor:
-        """B: newest block to the one before, shape (b, b)."""
+    @property
+    def coupling(self) -> Tensor:
+        """B of the newest block, shape (b, b)."""
         end = self._size
         return self._projection[end : end + self.width, end - self.width : end]
 

@@ -72,7 +72,7 @@ def power_iteration(
         legacy: Update order, see `power_step`.
         seed: Of the random start.
     """
-    u, v = start if start is not None else _random_start(matrix, seed)
+    u, v = start if start is not None else random_start(matrix, seed)
     dtype = arithmetic_dtype(matrix, u, v)
     matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
     if legacy:
@@ -82,7 +82,8 @@ def power_iteration(
     return float(sigma(matrix, u, v, legacy=legacy).real)
 
 
-def _random_start(matrix: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def random_start(matrix: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """U and v as torch's parametrized spectral norm draws them after `torch.manual_seed(seed)`."""
     generator = torch.Generator().manual_seed(seed)
     dtype = arithmetic_dtype(matrix)
     u, v = (

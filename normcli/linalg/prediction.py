@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from normcli.linalg.matrix import column_panels, row_panels, wide
+from normcli.linalg.krylov import Krylov
+from normcli.linalg.matrix import wide, wide_dtype
 from normcli.linalg.norms import largest_entry, power_of_two
+from normcli.linalg.products import Gram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
+
+    from normcli.linalg.krylov import Ritz
 
 MOST_STEPS = 10**6  # beyond them nobody iterates
 _MOST_NODES = 256  # products with WᴴW before an answer is given up
 _CHECK = 8  # products between two looks at the nodes
 _AGREED = 2e-3  # relative change of an answer between two looks that settles it
 _SEEN = 1e-3  # relative change of σ₂/σ₁ between two looks that settles it
-_SPENT = 1e-14  # length of a new direction, relative to ‖WᴴW‖, that is rounding alone
-_ENTRIES = 1 << 21  # of a panel in float64: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,22 @@ def quadratures(
     length = float(torch.linalg.vector_norm(start))
     if not 0 < length < math.inf:
         return
-    scale = power_of_two(largest_entry(matrix))
-    for diagonal, beside, last in _lanczos(_product(matrix, scale, left=legacy), start / length):
-        if last or len(diagonal) % _CHECK == 0:
-            rule = _rule(diagonal, beside, scale)
-            if rule is not None:
-                yield rule
+    scale, dtype = power_of_two(largest_entry(matrix)), wide_dtype(matrix.dtype)
+    product = Gram(matrix, dtype, scale, of_rows=legacy)
+    space = Krylov((start / length)[None].to(dtype), dtype, torch.Generator())
+    most = min(_MOST_NODES, product.side)
+    for nodes in range(1, most + 1):
+        image = product(space.newest)
+        if not bool(torch.isfinite(image).all()):
+            return
+        space.extend(image)
+        last = nodes == most or space.is_spent
+        if last or nodes % _CHECK == 0:
+            ritz = space.ritz()
+            if ritz.theta > 0:
+                yield _rule(ritz, scale)
+        if last:
+            return
 
 
 def _settled(old: int | None, new: int | None, nodes: int) -> bool:
@@ -131,69 +143,10 @@ def _settled(old: int | None, new: int | None, nodes: int) -> bool:
     return new < nodes or (old is not None and abs(new - old) <= _AGREED * new)
 
 
-def _product(
-    matrix: Tensor, scale: tuple[float, float], *, left: bool
-) -> Callable[[Tensor], Tensor]:
-    """X ↦ s²WᴴWx (s²WWᴴx from the left), by panels in float64; s keeps squares in range."""
-    first, second = scale
-
-    def panels() -> Iterator[Tensor]:
-        pieces = column_panels(matrix, _ENTRIES) if left else row_panels(matrix, _ENTRIES)
-        for stored in pieces:
-            yield wide(stored).mH if left else wide(stored)
-
-    def times(vector: Tensor) -> Tensor:
-        total = torch.zeros_like(vector)
-        for panel in panels():
-            image = (panel @ vector) * first * second
-            total += (panel.mH @ image) * first * second
-        return total
-
-    return times
-
-
-def _lanczos(
-    times: Callable[[Tensor], Tensor], start: Tensor
-) -> Iterator[tuple[list[float], list[float], bool]]:
-    """(diagonal, off-diagonal of T, whether it is the last one) after each product.
-
-    It ends where no new direction is left, after `_MOST_NODES`, and at a number that is not finite.
-    """
-    most = min(_MOST_NODES, len(start))
-    basis = torch.empty(most, len(start), dtype=start.dtype)
-    basis[0] = start
-    diagonal: list[float] = []
-    beside: list[float] = []
-    for k in range(most):
-        image = times(basis[k])
-        diagonal.append(float(torch.vdot(basis[k], image).real))
-        if not math.isfinite(diagonal[k]):
-            return
-        known = basis[: k + 1]
-        for _ in range(2):  # twice is enough (Kahan; Parlett 1980, chapter 6)
-            image = image - known.T @ (known.conj() @ image)
-        length = float(torch.linalg.vector_norm(image))
-        last = length <= _SPENT * max(diagonal) or k + 1 == most
-        yield diagonal, beside, last
-        if last:
-            return
-        beside.append(length)
-        basis[k + 1] = image / length
-
-
-def _rule(
-    diagonal: list[float], beside: list[float], scale: tuple[float, float]
-) -> Quadrature | None:
-    """Nodes and weights from T = VΘVᵀ: θⱼ and V₀ⱼ²; None for a start that W takes to zero."""
-    off = torch.diag(torch.tensor(beside, dtype=torch.float64), 1) if beside else 0.0
-    middle = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    nodes, vectors = torch.linalg.eigh(middle + off, UPLO="U")
-    top = float(nodes[-1])
-    if not top > 0:
-        return None
-    first, second = scale
+def _rule(ritz: Ritz, scale: tuple[float, float]) -> Quadrature:
+    """Nodes and weights from T = VΘVᵀ: θⱼ and V₀ⱼ²."""
     return Quadrature(
-        nodes=(nodes / top).clamp_min_(0.0),
-        weights=vectors[0] ** 2,
-        top=math.sqrt(top) / first / second,
+        nodes=(ritz.values / ritz.theta).clamp_min_(0.0),
+        weights=ritz.first[0].abs() ** 2,
+        top=math.sqrt(ritz.theta) / scale[0] / scale[1],
     )

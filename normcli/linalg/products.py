@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from normcli.linalg.matrix import scaled, sum_of, wide, wide_dtype
-from normcli.stream import paced
+from normcli.stream import alone, paced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,13 +26,14 @@ _MILD = 2.0**100  # entries between this and its inverse need no scaling before 
 
 
 class Gram:
-    """A = W′ᴴW′ for W′ = W · first · second (W′W′ᴴ of a very wide W), never formed.
+    """A = W′ᴴW′ or W′W′ᴴ for W′ = W · first · second, never formed.
 
     Args:
         matrix: Shape (m, n), each row in one piece; any floating or complex dtype.
         dtype: Of the arithmetic. Panels of another dtype are converted into a reused buffer.
         scale: Two powers of two.
         together: Who works.
+        of_rows: Whether A is to be W′W′ᴴ; without, that is so for a very wide W.
 
     Attributes:
         side: Order of A.
@@ -44,10 +45,16 @@ class Gram:
     """
 
     def __init__(
-        self, matrix: Tensor, dtype: torch.dtype, scale: tuple[float, float], together: Crew
+        self,
+        matrix: Tensor,
+        dtype: torch.dtype,
+        scale: tuple[float, float],
+        together: Crew = alone,
+        *,
+        of_rows: bool | None = None,
     ) -> None:
         m, n = self.shape = (matrix.shape[0], matrix.shape[1])
-        self.of_rows = n > _VERY_WIDE * m
+        self.of_rows = n > _VERY_WIDE * m if of_rows is None else of_rows
         self.side = m if self.of_rows else n
         self.dtype = dtype
         self._matrix = matrix
@@ -71,7 +78,13 @@ class Gram:
         """The same in float64 (complex128)."""
         if self.is_wide:
             return self
-        return Gram(self._matrix, wide_dtype(self.dtype), self.scale, self.together)
+        return Gram(
+            self._matrix,
+            wide_dtype(self.dtype),
+            self.scale,
+            self.together,
+            of_rows=self.of_rows,
+        )
 
     def empty(self) -> Tensor:
         """No entries, of the dtype and on the device of the arithmetic."""

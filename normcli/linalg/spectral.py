@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ from normcli.linalg.cost import THREADED_ENTRIES, dense_is_possible, price
 from normcli.linalg.matrix import row_major, wide, wide_dtype
 from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.linalg.rounding import FROBENIUS_ROUNDING, gamma, outward
+from normcli.linalg.threads import limit_this_thread, one_torch_thread
 from normcli.records import CERTIFICATES, SpectralNorm
 from normcli.stream import crew
 
 _LONG_OPERATIONS = 512  # side from which the dense route is worth torch's own threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
 
@@ -96,7 +94,8 @@ def check_request(rtol: float, certificate: str, failure_probability: float) -> 
 def _measured(matrix: Tensor, certificate: str, goal: Goal) -> SpectralNorm:
     """By block Lanczos where that is cheaper, else as a special case or by the dense route."""
     m, n = matrix.shape
-    cheaper = min(m, n) > 1 and price(m, n, matrix.dtype).lanczos_is_cheaper
+    certified = certificate != "none"
+    cheaper = min(m, n) > 1 and price(m, n, matrix.dtype).lanczos_is_cheaper(certified=certified)
     if cheaper and certificate != "deterministic":
         found = _iterated(matrix, goal)
         if found is not None:
@@ -148,7 +147,10 @@ def _of_vector(matrix: Tensor, norm: float) -> SpectralNorm:
 
 def _iterated(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
     rows, turned = row_major(matrix)
-    with _one_torch_thread() as threads, crew(_workers(matrix, threads), _one_thread) as together:
+    with (
+        one_torch_thread() as threads,
+        crew(_workers(matrix, threads), limit_this_thread) as together,
+    ):
         found = by_lanczos(rows, goal, together)
     return _turned(found) if turned and found is not None else found
 
@@ -156,7 +158,10 @@ def _iterated(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
 def _of_low_rank(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
     rows, turned = row_major(matrix)
     scale = power_of_two(largest_entry(matrix))
-    with _one_torch_thread() as threads, crew(_workers(matrix, threads), _one_thread) as together:
+    with (
+        one_torch_thread() as threads,
+        crew(_workers(matrix, threads), limit_this_thread) as together,
+    ):
         found = by_trailing_energy(rows, goal.seed, together, scale)
     return _turned(found) if turned and found is not None else found
 
@@ -167,7 +172,7 @@ def _dense(matrix: Tensor) -> SpectralNorm:
     if min(matrix.shape) > _LONG_OPERATIONS:
         found = dense(rows, scale)
     else:
-        with _one_torch_thread():
+        with one_torch_thread():
             found = dense(rows, scale)
     return _turned(found) if turned else found
 
@@ -196,25 +201,3 @@ def _above_frobenius(matrix: Tensor) -> float:
 
 def _workers(matrix: Tensor, threads: int) -> int:
     return threads if matrix.numel() >= THREADED_ENTRIES and matrix.device.type == "cpu" else 1
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[int]:
-    """Give torch one thread for short operations; yields how many it had.
-
-    Its own threads wait for each other at the end of every operation: with another process on the
-    same processors that takes a hundred times longer than the operation.
-    """
-    threads = torch.get_num_threads()
-    if threads == 1:
-        yield threads
-        return
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normcli.linalg.matrix import as_hooked
-from normcli.linalg.power import _random_start, arithmetic_dtype, power_step, sigma
+from normcli.linalg.power import arithmetic_dtype, power_step, random_start, sigma
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ def power_steps(
 
     The arguments are those of `power_iteration`; n = 0 is the start itself.
     """
-    u, v = start if start is not None else _random_start(matrix, seed)
+    u, v = start if start is not None else random_start(matrix, seed)
     dtype = arithmetic_dtype(matrix, u, v)
     matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
     if legacy:

@@ -6,6 +6,7 @@ it in `metrics.py`, a line in `METRICS`, and a field of that name in `normcli.re
 
 from normcli.measure.metrics import METRICS
 from normcli.measure.subject import Options
+from normcli.measure.tracing import TraceRequest, traced
 from normcli.measure.walk import measure, measure_batch
 
-__all__ = ["METRICS", "Options", "measure", "measure_batch"]
+__all__ = ["METRICS", "Options", "TraceRequest", "measure", "measure_batch", "traced"]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from normcli import linalg
+from normcli.measure.axes import axis_choice, row_axis
 from normcli.measure.exact import check_exact
 from normcli.measure.metrics import METRICS
 from normcli.measure.short import compute_together
 from normcli.measure.subject import Subject
 from normcli.records import STALE, Measurement, NormState, StateValues
 from normcli.reparam import decode, problem
-from normcli.selection import matcher
 from normcli.stream import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from normcli.formats.base import Checkpoint
     from normcli.measure.subject import Options
@@ -46,14 +43,14 @@ def measure(
         UsageError: A spectral norm cannot be computed as the options ask for it.
     """
     check_exact(options)
-    axis_of = _axis_choice(options.dims or {})
+    axis_of = axis_choice(options.dims or {})
 
     def work(batch: Sequence[Weight]) -> list[Measurement]:
-        torch.set_num_threads(1)  # counts for this thread only if said in it
+        linalg.limit_this_thread()
         axes = [axis_of(weight) for weight in batch]
         return measure_batch(checkpoint, batch, options, axes)
 
-    with _torch_threads_restored():
+    with linalg.one_torch_thread():
         for measurements in ordered_map(
             work,
             batches(weights),
@@ -88,21 +85,6 @@ def _is_short(weight: Weight) -> bool:
     return weight.parameters <= _SHORT
 
 
-@contextmanager
-def _torch_threads_restored() -> Iterator[None]:
-    """Give torch its number of threads back, once every worker has limited itself to one.
-
-    One thread a weight: the numbers of a weight then depend on nothing but the weight (some of
-    torch's kernels sum by threads), and pools that each believe to own the machine do not wait for
-    each other: on two busy processors that made a pass up to 60 times slower.
-    """
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def cost(weight: Weight, options: Options) -> int:
     """Bytes in memory while the weight is measured: its parts, its copies, what σ₁ takes."""
     short = _is_short(weight)
@@ -117,11 +99,6 @@ def _exact_memory(weight: Weight, options: Options) -> int:
     if options.metrics.isdisjoint({"spectral_norm", "stable_rank", "state"}):
         return 0
     return linalg.spectral_norm_memory(*linalg.matrix_shape(weight.shape, 0), options.certificate)
-
-
-def _axis_choice(dims: Mapping[str, Axis]) -> Callable[[Weight], Axis | str]:
-    rows = [(matcher([pattern]), axis) for pattern, axis in dims.items()]
-    return lambda weight: next((axis for matches, axis in rows if matches(weight)), "auto")
 
 
 def measure_batch(
@@ -144,19 +121,9 @@ def _read(
     """The weight ready to be measured, or already all that can be told of it."""
     if isinstance(weight, NormState):
         return _decoded(checkpoint, weight, axis, options)
-    notes = [weight.note] if weight.note else []
-    rows = _rows(weight, axis, notes)
+    rows, notes = row_axis(weight, axis)
+    notes = [weight.note, *notes] if weight.note else notes
     return Subject(checkpoint, weight, rows, None, options, notes=notes)
-
-
-def _rows(weight: Weight, axis: Axis | str, notes: list[str]) -> Axis:
-    """The row axis asked for, 0 without one or where the weight has no such axis."""
-    if isinstance(axis, str) or axis is None:
-        return 0
-    if 0 <= axis < max(1, len(weight.shape)):
-        return axis
-    notes.append(f"axis {axis} was asked for, but the weight has {len(weight.shape)} axes")
-    return 0
 
 
 def _decoded(
@@ -167,9 +134,8 @@ def _decoded(
         return _unmeasured(state, trouble)
     names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
     decoded = decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
-    notes = list(decoded.notes)
-    rows = decoded.axis if state.family == "spectral" else _rows(state, axis, notes)
-    return Subject(checkpoint, state, rows, decoded, options, notes=notes)
+    rows, notes = (decoded.axis, []) if state.family == "spectral" else row_axis(state, axis)
+    return Subject(checkpoint, state, rows, decoded, options, notes=[*decoded.notes, *notes])
 
 
 def _unmeasured(state: NormState, trouble: str) -> Measurement:

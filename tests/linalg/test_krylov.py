@@ -57,7 +57,7 @@ def test_the_recurrence_holds(dtype, rtol):
     size, width = space._size, space.width
     basis = columns(space)
     right = basis[:, :size] @ space._projection[:size, :size]
-    right[:, -width:] += basis[:, size:] @ space._coupling()
+    right[:, -width:] += basis[:, size:] @ space.coupling
     assert float((a @ basis[:, :size] - right).abs().max()) < rtol * float(a.abs().max()) * 30
     identity = torch.eye(size + width, dtype=basis.dtype)
     assert float((basis.mH @ basis - identity).abs().max()) < rtol * 10

@@ -89,16 +89,12 @@ def test_a_weight_among_others_has_the_numbers_that_it_has_alone(path, dims):
 
 
 @pytest.mark.parametrize("certificate", CERTIFICATES)
-def test_a_norm_among_others_is_the_one_alone_but_for_the_last_bits_of_lapack(path, certificate):
+def test_a_norm_among_others_is_the_one_alone(path, certificate):
     request = {"everything": True, "metrics": ["spectral_norm"], "certificate": certificate}
     together = {m.name: m.spectral_norm for m in normcli.inspect(path, **request).measurements}
     for name in list(together)[::5]:
         [alone] = normcli.inspect(path, include=[name], **request).measurements
-        found = alone.spectral_norm
-        assert (found.method, found.passes) == (together[name].method, together[name].passes)
-        for end in ("lower", "value", "upper"):
-            bound = pytest.approx(getattr(found, end), rel=1e-13, nan_ok=True)
-            assert getattr(together[name], end) == bound
+        assert repr(alone.spectral_norm) == repr(together[name])  # repr: NaN is NaN
 
 
 @pytest.mark.usefixtures("one_thread")

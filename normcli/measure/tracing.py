@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,12 @@ import torch
 from normcli import linalg
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.spelling import quoted
+from normcli.measure.axes import axis_choice, row_axis
 from normcli.records import TOLERANCES, NormState, Trace, TraceStep
 from normcli.reparam import decode, problem
-from normcli.selection import matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TraceRequest:
     """What `trace` was asked for; the attributes are its options."""
 
     iterations: int
@@ -55,7 +54,7 @@ class _Subject:
     notes: tuple[str, ...] = ()
 
 
-def traced(checkpoint: Checkpoint, weight: Weight, request: Request) -> Trace:
+def traced(checkpoint: Checkpoint, weight: Weight, request: TraceRequest) -> Trace:
     """The trace of a weight of an opened checkpoint.
 
     Raises:
@@ -65,8 +64,8 @@ def traced(checkpoint: Checkpoint, weight: Weight, request: Request) -> Trace:
     linalg.check_request(request.rtol, request.certificate, request.failure_probability)
     if request.iterations < 0:
         raise UsageError(f"iterations is {request.iterations}, expected 0 or more")
-    with _one_thread():
-        subject = _subject(checkpoint, weight, _axis(weight, request.dims or {}))
+    with linalg.one_torch_thread():
+        subject = _subject(checkpoint, weight, axis_choice(request.dims or {})(weight))
         norm = linalg.spectral_norm(
             subject.matrix,
             rtol=request.rtol,
@@ -156,9 +155,9 @@ def _subject(checkpoint: Checkpoint, weight: Weight, axis: Axis | str) -> _Subje
 
 
 def _of_plain(checkpoint: Checkpoint, ref: TensorRef, axis: Axis | str) -> _Subject:
-    rows, notes = _rows(ref, axis)
+    rows, notes = row_axis(ref, axis)
     matrix = linalg.as_matrix(checkpoint.read(ref.name), rows)
-    return _Subject(matrix, notes=(*notes, ref.note) if ref.note else notes)
+    return _Subject(matrix, notes=(*notes, ref.note) if ref.note else tuple(notes))
 
 
 def _of_state(checkpoint: Checkpoint, state: NormState, axis: Axis | str) -> _Subject:
@@ -171,31 +170,6 @@ def _of_state(checkpoint: Checkpoint, state: NormState, axis: Axis | str) -> _Su
         matrix = linalg.as_matrix(decoded.original, decoded.axis)
         legacy = decoded.values.layout != "parametrized"
         return _Subject(matrix, decoded.vectors, legacy, decoded.values, decoded.notes)
-    rows, notes = _rows(state, axis)
+    rows, notes = row_axis(state, axis)
     matrix = linalg.as_matrix(decoded.weight, rows)
     return _Subject(matrix, state=decoded.values, notes=(*decoded.notes, *notes))
-
-
-def _axis(weight: Weight, dims: Mapping[str, Axis]) -> Axis | str:
-    """The row axis of the first glob that means the weight; `auto` without one."""
-    return next((axis for glob, axis in dims.items() if matcher([glob])(weight)), "auto")
-
-
-def _rows(weight: Weight, axis: Axis | str) -> tuple[Axis, tuple[str, ...]]:
-    """The row axis asked for, 0 without one or, with a note, where the weight has no such axis."""
-    if isinstance(axis, str) or axis is None:
-        return 0, ()
-    if 0 <= axis < len(weight.shape):
-        return axis, ()
-    return 0, (f"axis {axis} was asked for, but the weight has {len(weight.shape)} axes",)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As `inspect` computes: numbers do not depend on the number of processors."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
