@@ -16,7 +16,7 @@ from normcli.linalg.bound import (
 )
 from normcli.linalg.cost import CERTIFIED_BLOCK, ESTIMATE_BLOCK, price
 from normcli.linalg.estimate import estimated_left
-from normcli.linalg.lanczos import block_lanczos
+from normcli.linalg.lanczos import block_lanczos, random_space
 from normcli.linalg.matrix import wide, wide_dtype
 from normcli.linalg.norms import census, largest_entry, power_of_two
 from normcli.linalg.products import Gram
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from normcli.linalg.krylov import Ritz
+    from normcli.linalg.krylov import Krylov, Ritz
     from normcli.linalg.lanczos import Run
     from normcli.records import SpectralNorm
     from normcli.stream import Crew
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _PROBES = 3  # random directions in which the error of a float32 recurrence is measured
 _LEAST_WIDENING = 4e-7  # of σ, for float32 products: two to four times what random matrices show
 _RESERVE = 5e-7  # of the width wanted, kept for what float32 products will need
+_EXACT_RESERVE = 3e-10  # the same for the rounding of the lower end
+_ATTEMPTS = 3  # to get there in one dtype, each a little further than the one before
+_MORE = 1.2  # times what was not enough
 _EXACT_WIDENING = 1e-12  # of σ, for float64 products
 _FLOAT32_ESTIMATE = 1e-12  # estimated errors that float32 vectors can still give
 _ENERGY_RTOL = 1e-9  # of a bracket by trailing energy, as narrow as a dense one
@@ -75,15 +78,25 @@ def by_lanczos(
     """
     for dtype in _dtypes(matrix.dtype, goal):
         gram = Gram(matrix, dtype, scale, together)
-        run = _run(gram, goal)
-        if run is None:
-            return _scaled(matrix, goal, together) if scale == (1.0, 1.0) else None
-        if goal.narrow and not run.reached:
-            return None
-        found = _bracket(gram, run, goal)
-        if not goal.certified or not goal.narrow or found.upper <= found.lower * (1 + goal.rtol):
-            return found
+        space = _space(gram, goal)
+        reserve = _EXACT_RESERVE if gram.is_wide else _RESERVE
+        for _ in range(_ATTEMPTS if goal.certified else 1):
+            if goal.certified and reserve >= goal.rtol:
+                break
+            run = _run(gram, space, goal, reserve)
+            if run is None:
+                return _scaled(matrix, goal, together) if scale == (1.0, 1.0) else None
+            if goal.narrow and not run.reached:
+                return None
+            found, widening = _bracket(gram, run, goal)
+            if not goal.certified or not goal.narrow or _is_narrow(found, goal.rtol):
+                return found
+            reserve = _MORE * max(reserve, widening)
     return None
+
+
+def _is_narrow(found: SpectralNorm, rtol: float) -> bool:
+    return found.upper <= found.lower * (1 + rtol)
 
 
 def by_trailing_energy(
@@ -106,14 +119,10 @@ def by_trailing_energy(
 
     run = block_lanczos(
         gram,
-        gram.side,
-        gram.empty(),
-        block=CERTIFIED_BLOCK,
+        random_space(gram.side, gram.empty(), CERTIFIED_BLOCK, seed=seed, together=together),
         left=left,
         price=price(*gram.shape, gram.dtype),
         most_steps=_ENERGY_STEPS,
-        seed=seed,
-        together=together,
     )
     if run is None or not run.reached:
         return None
@@ -129,26 +138,23 @@ def _dtypes(stored: torch.dtype, goal: Goal) -> list[torch.dtype]:
     return [torch.complex64 if stored.is_complex else torch.float32, last]
 
 
-def _run(gram: Gram, goal: Goal) -> Run | None:
-    return block_lanczos(
-        gram,
-        gram.side,
-        gram.empty(),
-        block=CERTIFIED_BLOCK if goal.certified else ESTIMATE_BLOCK,
-        left=_certified_left(gram, goal) if goal.certified else estimated_left(goal.rtol),
-        price=price(*gram.shape, gram.dtype),
-        seed=goal.seed,
-        together=gram.together,
-    )
+def _space(gram: Gram, goal: Goal) -> Krylov:
+    block = CERTIFIED_BLOCK if goal.certified else ESTIMATE_BLOCK
+    return random_space(gram.side, gram.empty(), block, seed=goal.seed, together=gram.together)
 
 
-def _certified_left(gram: Gram, goal: Goal) -> Callable[[Ritz], float]:
+def _run(gram: Gram, space: Krylov, goal: Goal, reserve: float) -> Run | None:
+    """Grow the space until its bound is within rtol − reserve, its estimated error within rtol."""
+    left = _certified_left(gram, goal, reserve) if goal.certified else estimated_left(goal.rtol)
+    return block_lanczos(gram, space, left=left, price=price(*gram.shape, gram.dtype))
+
+
+def _certified_left(gram: Gram, goal: Goal, reserve: float) -> Callable[[Ritz], float]:
     """log(g/δ²) at the x that the bracket may end at.
 
     It hardly moves before θ has settled; until then the way to that is counted instead.
     """
-    rtol = goal.rtol if gram.is_wide else goal.rtol - _RESERVE
-    smallest = _smallest(gram, goal)
+    rtol, smallest = goal.rtol - reserve, _smallest(gram, goal)
 
     def left(ritz: Ritz) -> float:
         unsettled = math.log(max(ritz.estimated_error, _TINY) / rtol)
@@ -173,17 +179,17 @@ def _scaled(matrix: Tensor, goal: Goal, together: Crew) -> SpectralNorm | None:
     return by_lanczos(matrix, goal, together, power_of_two(largest))
 
 
-def _bracket(gram: Gram, run: Run, goal: Goal) -> SpectralNorm:
-    """Of the top Ritz vector, and of all that the start may have missed."""
+def _bracket(gram: Gram, run: Run, goal: Goal) -> tuple[SpectralNorm, float]:
+    """(the bracket of the top Ritz vector and of all that the start may have missed, widening)."""
     if not goal.certified:
         vector = wide(run.space.combine(run.ritz.top[None]))
         image, energy = gram.in_float64().image_and_energy(vector)
         upper = math.sqrt(energy) * (1 + FROBENIUS_ROUNDING)
-        return _assembled(gram, run, (vector[0], image[0]), upper, method=_METHOD, chance=0.0)
+        return _assembled(gram, run, (vector[0], image[0]), upper, method=_METHOD, chance=0.0), 0.0
     pair, widening = (_pair(gram, run), _EXACT_WIDENING) if gram.is_wide else _probed(gram, run)
-    bound = probabilistic_bound(run.ritz, _smallest(gram, goal))
-    upper = math.sqrt(bound) * (1 + widening)
-    return _assembled(gram, run, pair, upper, method=_METHOD, chance=goal.failure_probability)
+    upper = math.sqrt(probabilistic_bound(run.ritz, _smallest(gram, goal))) * (1 + widening)
+    chance = goal.failure_probability
+    return _assembled(gram, run, pair, upper, method=_METHOD, chance=chance), widening
 
 
 def _pair(gram: Gram, run: Run) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 
 from normcli.linalg.cost import CERTIFIED_BLOCK, EIGENVALUE_SIDE, price
 from normcli.linalg.estimate import estimated_left
-from normcli.linalg.lanczos import block_lanczos
+from normcli.linalg.lanczos import block_lanczos, random_space
 from normcli.linalg.matrix import column_panels, row_panels, scaled
 from normcli.linalg.rounding import UNIT, gamma, outward
 
@@ -144,11 +144,9 @@ def _lanczos_peak(gram: Tensor) -> tuple[Tensor, Tensor, float]:
     """(θ, second, estimated relative error of θ) of the matrix itself."""
     run = block_lanczos(
         lambda rows: rows @ gram[0].mT,
-        gram.shape[1],
-        gram[0, 0, :0],
-        block=CERTIFIED_BLOCK,
+        random_space(gram.shape[1], gram[0, 0, :0], CERTIFIED_BLOCK),
         left=estimated_left(_SETTLED),
-        price=price(len(gram[0]), len(gram[0]), gram.dtype),
+        price=price(gram.shape[1], gram.shape[1], gram.dtype),
         most_steps=_LANCZOS_STEPS,
     )
     if run is None:  # far from 1: nothing that a wider search could not find

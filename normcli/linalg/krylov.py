@@ -123,7 +123,7 @@ class Krylov:
         old, end = self._size, self._size + self.width
         known = self._vectors[:end]
         near = known[max(0, old - self.width) :]
-        before = float(torch.linalg.matrix_norm(image)) / self.width**0.5
+        before = float(torch.linalg.vector_norm(image)) / self.width**0.5
         self._largest = max(self._largest, before)
         diagonal = self._removed(image, near)[:, -self.width :]  # of the recurrence, nearly all
         diagonal += self._removed(image, known)[:, old:]  # and what its rounding has left

@@ -40,35 +40,44 @@ class Run:
     reached: bool
 
 
+def random_space(
+    side: int, like: Tensor, block: int, *, seed: int = 0, together: Crew = alone
+) -> Krylov:
+    """A Krylov space that begins with a Gaussian block, the same on every device.
+
+    Args:
+        side: Order of A.
+        like: A tensor of the dtype and on the device of the arithmetic.
+        block: Vectors of a block; no more than `side` of them.
+        seed: Of the block.
+        together: Who works on long vectors.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = min(block, side), side
+    start = torch.randn(shape, dtype=wide_dtype(like.dtype), generator=generator)
+    start = start.to(device=like.device, dtype=like.dtype)
+    return Krylov(start, like.dtype, generator, together)
+
+
 def block_lanczos(
     product: Callable[[Tensor], Tensor],
-    side: int,
-    like: Tensor,
+    space: Krylov,
     *,
-    block: int,
     left: Callable[[Ritz], float],
     price: Price,
     most_steps: int | None = None,
-    seed: int = 0,
-    together: Crew = alone,
 ) -> Run | None:
     """Grow the Krylov space of A until nothing is left to the goal; None if A must be scaled first.
 
     Args:
         product: Row i of product(X) is A xᵢ; A Hermitian without negative eigenvalues.
-        side: Order of A.
-        like: A tensor of the dtype and on the device of the arithmetic.
-        block: Vectors of a block.
+        space: Of a random block; one that has been grown before goes on.
         left: How far it is to the goal: a logarithm that falls about as steadily as steps are done.
         price: Of a step, which decides how often a look pays.
         most_steps: After which it is given up; `price.most_steps` without.
-        seed: Of the random start.
-        together: Who works on long vectors.
     """
     most_steps = most_steps or price.most_steps
-    start, generator = _start(min(block, side), side, like, seed)
-    space = Krylov(start, like.dtype, generator, together)
-    schedule = _Schedule(most_steps, price, block)
+    schedule = _Schedule(most_steps, price, space)
     while True:
         image = product(space.newest)
         if space.steps == 0 and not 1 / _TAME < float(torch.linalg.vector_norm(image)) < _TAME:
@@ -84,30 +93,23 @@ def block_lanczos(
             return Run(space, ritz, distance <= 0)
 
 
-def _start(width: int, side: int, like: Tensor, seed: int) -> tuple[Tensor, torch.Generator]:
-    """A Gaussian block, the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
-    block = torch.randn(width, side, dtype=wide_dtype(like.dtype), generator=generator)
-    return block.to(device=like.device, dtype=like.dtype), generator
-
-
 class _Schedule:
     """When to look at a run again: a look costs about as much as a step."""
 
-    def __init__(self, most_steps: int, price: Price, block: int) -> None:
-        self.next = 2
+    def __init__(self, most_steps: int, price: Price, space: Krylov) -> None:
+        self.next = max(2, space.steps + 1)
         self.hopeless = False
         self._most = most_steps
         self._price = price
-        self._block = block
+        self._block = space.width
         self._first: tuple[int, float] | None = None
-        self._last = (0, math.inf)
+        self._last = (space.steps, math.inf)
 
     def look(self, steps: int, left: float) -> None:
         """Take in what is left: it falls along a line, or faster."""
         self._first = self._first or (steps, left)
         needed = _steps_to_zero(self._last, (steps, left))
-        pays = max(steps / 6, min(self._price.looks_apart(steps * self._block), steps / 2))
+        pays = max(steps / 4, min(self._price.looks_apart(steps * self._block), steps / 2))
         self.next = steps + max(1, int(min(0.6 * needed, pays)))
         end = steps + _steps_to_zero(self._first, (steps, left))
         self.hopeless = 2 * steps > self._most and end > _HOPELESS * self._most

@@ -5,7 +5,7 @@ import torch
 
 from normcli.linalg.cost import Price
 from normcli.linalg.krylov import Krylov
-from normcli.linalg.lanczos import block_lanczos
+from normcli.linalg.lanczos import block_lanczos, random_space
 from normcli.linalg.products import Gram
 from normcli.stream import alone, crew
 
@@ -153,46 +153,39 @@ def test_products_do_not_depend_on_the_number_of_threads(workers, shape):
         assert torch.equal(several.image(rows), one.image(rows))
 
 
+def run(values, **request):
+    space = random_space(len(values), values[:0], 4)
+    return block_lanczos(lambda rows: rows * values, space, price=PRICE, **request)
+
+
 def test_a_run_ends_when_nothing_is_left():
     values = torch.linspace(0, 1, 400, dtype=torch.float64)
-    run = block_lanczos(
+    found = run(values, left=lambda ritz: 20.0 - len(ritz.values) / 4)
+    assert found.reached
+    assert 20 <= found.space.steps <= 24
+
+
+def test_a_run_goes_on_where_it_stopped():
+    values = torch.linspace(0, 1, 400, dtype=torch.float64)
+    first = run(values, left=lambda ritz: 10.0 - len(ritz.values) / 4)
+    before = first.space.steps
+    again = block_lanczos(
         lambda rows: rows * values,
-        400,
-        values[:0],
-        block=4,
-        left=lambda ritz: 20.0 - len(ritz.values) / 4,
+        first.space,
+        left=lambda ritz: 15.0 - len(ritz.values) / 4,
         price=PRICE,
-        most_steps=90,
     )
-    assert run.reached
-    assert 20 <= run.space.steps <= 24
+    assert before < again.space.steps <= 17
+    whole = run(values, left=lambda ritz: float(again.space.steps) - len(ritz.values) / 4)
+    assert torch.equal(whole.ritz.values, again.ritz.values)
 
 
 def test_a_run_is_given_up_where_the_end_is_out_of_sight():
-    values = torch.linspace(0, 1, 4000, dtype=torch.float64)
-    run = block_lanczos(
-        lambda rows: rows * values,
-        4000,
-        values[:0],
-        block=4,
-        left=lambda _: 5.0,
-        price=PRICE,
-        most_steps=40,
-    )
-    assert not run.reached
-    assert 20 <= run.space.steps <= 40
+    found = run(torch.linspace(0, 1, 4000), left=lambda _: 5.0, most_steps=40)
+    assert not found.reached
+    assert 20 <= found.space.steps <= 40
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30, float("nan"), float("inf"), 0.0])
 def test_a_matrix_that_is_not_near_one_has_to_be_scaled_first(factor):
-    values = torch.ones(50) * factor
-    found = block_lanczos(
-        lambda rows: rows * values,
-        50,
-        values[:0],
-        block=4,
-        left=lambda _: 0.0,
-        price=PRICE,
-        most_steps=5,
-    )
-    assert found is None
+    assert run(torch.ones(50) * factor, left=lambda _: 0.0) is None
