@@ -21,6 +21,7 @@ ESTIMATE_BLOCK = 3  # without a certificate: a product costs little more than wi
 MOST_COLUMNS = 640  # of a Krylov basis: beyond it eigenvectors of T cost more than products
 EIGENVALUE_SIDE = 640  # up to which all eigenvalues of a Gram matrix cost less than Lanczos on it
 THREADED_ENTRIES = 2 << 20  # from which a product can be worth more than one thread
+VERY_WIDE = 4  # n/m from which the vectors of a basis have to be those of the short side
 _LOOKING = 0.1  # part of the time of the steps that may go into looks
 _LIKELY_STEPS = 24  # between a trained matrix (9) and an untrained one (35 to 75)
 _LIKELY_STEPS_OF_ESTIMATE = 12  # of (6) and (25 to 50)
@@ -56,10 +57,10 @@ class Price:
 
 
 def price(m: int, n: int, dtype: torch.dtype) -> Price:
-    """What the two routes cost for an m × n matrix, `dtype` that of the products."""
+    """What the two routes cost for an m × n matrix; products are in float32 at least."""
     side, other = min(m, n), max(m, n)
     complex_ = 4 if dtype.is_complex else 1
-    real_size = dtype.itemsize // (2 if dtype.is_complex else 1)
+    real_size = max(4, dtype.itemsize // (2 if dtype.is_complex else 1))
     peak = _EIGENVALUES if side <= EIGENVALUE_SIDE else _FACTOR
     dense = complex_ * side * side * (2 * other * _FLOP + side * peak)
     step = _STEP + complex_ * m * n * _ENTRY * real_size / 4
@@ -72,10 +73,14 @@ def dense_is_possible(m: int, n: int) -> bool:
 
 
 def spectral_norm_memory(m: int, n: int, certificate: str) -> int:
-    """Bytes that the spectral norm of an m × n matrix takes beside the matrix itself."""
+    """Bytes that the spectral norm of an m × n matrix takes beside the matrix itself.
+
+    A large matrix on which block Lanczos does not converge takes those of the dense certificate,
+    but only one at a time does.
+    """
     side = min(m, n)
     dense = 2 * _GRAM_BYTES * side * side + (96 << 20)  # twice: some of it may be complex
     if certificate == "deterministic" or side <= EIGENVALUE_SIDE:
         return dense
-    length = m if n > 4 * m else n
+    length = m if n > VERY_WIDE * m else n
     return 8 * (MOST_COLUMNS * length + MOST_COLUMNS**2 * 4) + (8 << 20)

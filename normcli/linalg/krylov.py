@@ -95,7 +95,7 @@ class Krylov:
         self._projection = torch.zeros(room, room, dtype=wide_dtype(dtype))
         self._size = 0  # columns of the basis, without the newest block
         self._largest = 0.0  # length of an image so far
-        self._put(_whitened(wide(start))[0])
+        self._put(torch.linalg.qr(wide(start).T).Q.T)
 
     @property
     def steps(self) -> int:

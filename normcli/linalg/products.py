@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from normcli.linalg.cost import VERY_WIDE
 from normcli.linalg.matrix import scaled, sum_of, wide, wide_dtype
 from normcli.stream import alone, paced
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _PANEL_BYTES = 704 * 1024  # with what it is multiplied with, it stays in a core's own cache
 _DEVICE_PANEL_BYTES = 256 << 20  # an accelerator wants few long operations
-_VERY_WIDE = 4  # n/m from which the vectors have to be those of the short side
 _PARTS = 8  # sums that are kept apart, by any number of threads: the same bits for all of them
 _MILD = 2.0**100  # entries between this and its inverse need no scaling before they are multiplied
 
@@ -54,7 +54,7 @@ class Gram:
         of_rows: bool | None = None,
     ) -> None:
         m, n = self.shape = (matrix.shape[0], matrix.shape[1])
-        self.of_rows = n > _VERY_WIDE * m if of_rows is None else of_rows
+        self.of_rows = n > VERY_WIDE * m if of_rows is None else of_rows
         self.side = m if self.of_rows else n
         self.dtype = dtype
         self._matrix = matrix

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +21,8 @@ from normcli.linalg.threads import limit_this_thread, one_torch_thread
 from normcli.records import CERTIFICATES, SpectralNorm
 from normcli.stream import crew
 
-_LONG_OPERATIONS = 512  # side from which the dense route is worth torch's own threads
+_LONG_OPERATIONS = 1024  # side from which the dense route is worth torch's own threads
+_ONE_AT_A_TIME = Lock()  # for a dense certificate that was not asked for: nobody counts its memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,11 +73,7 @@ def spectral_norm(
     with torch.no_grad():
         goal = Goal(rtol, failure_probability if certificate == "probabilistic" else 0.0, seed)
         found = _measured(matrix.detach(), certificate, goal)
-        if (
-            certificate == "none"
-            and found.method != "block-lanczos"
-            and not math.isnan(found.value)
-        ):
+        if certificate == "none" and found.method not in ("block-lanczos", "non-finite"):
             found = _uncertified(found, matrix)
         return found if vectors else replace(found, u=None, v=None)
 
@@ -94,22 +93,18 @@ def check_request(rtol: float, certificate: str, failure_probability: float) -> 
 def _measured(matrix: Tensor, certificate: str, goal: Goal) -> SpectralNorm:
     """By block Lanczos where that is cheaper, else as a special case or by the dense route."""
     m, n = matrix.shape
-    certified = certificate != "none"
-    cheaper = min(m, n) > 1 and price(m, n, matrix.dtype).lanczos_is_cheaper(certified=certified)
-    if cheaper and certificate != "deterministic":
-        found = _iterated(matrix, goal)
-        if found is not None:
-            return found
-    found = special(matrix)
+    certified, chance = certificate != "none", certificate != "deterministic"
+    large = min(m, n) > 1 and price(m, n, matrix.dtype).lanczos_is_cheaper(certified=certified)
+    found = _iterated(matrix, goal) if large and chance else None
+    found = found or special(matrix)
+    if large and not chance:
+        found = found or _of_low_rank(matrix, goal)
     if found is not None:
         return found
-    if cheaper and certificate == "deterministic":
-        found = _of_low_rank(matrix, goal)
-        if found is not None:
-            return found
-    if dense_is_possible(m, n):
+    if not dense_is_possible(m, n):
+        return _widest(matrix, goal)
+    with _ONE_AT_A_TIME if large and chance else nullcontext():
         return _dense(matrix)
-    return _widest(matrix, goal)
 
 
 def special(matrix: Tensor) -> SpectralNorm | None:
@@ -169,11 +164,8 @@ def _of_low_rank(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
 def _dense(matrix: Tensor) -> SpectralNorm:
     rows, turned = row_major(matrix)
     scale = power_of_two(largest_entry(matrix))
-    if min(matrix.shape) > _LONG_OPERATIONS:
+    with nullcontext() if min(matrix.shape) > _LONG_OPERATIONS else one_torch_thread():
         found = dense(rows, scale)
-    else:
-        with one_torch_thread():
-            found = dense(rows, scale)
     return _turned(found) if turned else found
 
 

@@ -98,7 +98,7 @@ def _trace(
         matrix_shape=(rows, columns),
         start="random" if subject.vectors is None else "stored",
         spectral_norm=norm,
-        iterations=iterations,
+        steps=iterations,
         gap=_gap(subject, norm, steps),
         predicted=predicted,
         state=subject.state,

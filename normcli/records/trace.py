@@ -43,10 +43,10 @@ class Trace:
         start: `stored` (a spectral-norm state's own u and v; the matrix is then its original) or
             `random` (seeded; the matrix is then that of the effective weight).
         spectral_norm: Exact σ₁ of the matrix with its bracket.
-        iterations: The start, then one a step.
+        steps: The start (n = 0), then one a step.
         gap: σ₂/σ₁; None where there is no such number.
         predicted: Key of `TOLERANCES` → steps after which |1 − σ̂/σ₁| is first within it, counted
-            where `iterations` reach it, else predicted; None where 10⁶ steps do not or it cannot
+            where `steps` reach it, else predicted; None where 10⁶ steps do not or it cannot
             be told.
         state: Of its norm state; None for a plain weight.
         notes: Sentences about this weight, worst first.
@@ -57,21 +57,26 @@ class Trace:
     matrix_shape: tuple[int, int]
     start: str
     spectral_norm: SpectralNorm
-    iterations: tuple[TraceStep, ...]
+    steps: tuple[TraceStep, ...]
     gap: float | None
     predicted: Mapping[str, int | None]
     state: StateValues | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def iterations(self) -> tuple[TraceStep, ...]:
+        """The steps without the start."""
+        return self.steps[1:]
+
     def to_records(self) -> list[dict[str, Any]]:
-        """One plain dictionary a step, as in the JSON document: ready for a data frame."""
+        """One plain dictionary for the start and each step: ready for a data frame."""
         return [
             {
                 "n": each.n,
                 "value": plain(each.value),
                 "relative_error": plain(each.relative_error),
             }
-            for each in self.iterations
+            for each in self.steps
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,8 +87,9 @@ class Trace:
             "matrix_shape": list(self.matrix_shape),
             "state": None if self.state is None else state_record(self.state),
             "start": self.start,
+            "start_value": plain(self.steps[0].value),
             "spectral_norm": record_of(self.spectral_norm),
-            "iterations": self.to_records(),
+            "iterations": self.to_records()[1:],
             "gap": self.gap,
             "predicted": dict(self.predicted),
             "notes": list(self.notes) or None,

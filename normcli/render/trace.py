@@ -45,7 +45,7 @@ class TraceDocument:
 
 def rows(trace: Trace) -> Iterator[Row]:
     """The start and every step, by column name."""
-    for each in trace.iterations:
+    for each in trace.steps:
         yield {
             "path": trace.path,
             "name": trace.name,
@@ -113,14 +113,14 @@ def _within(trace: Trace, key: str) -> str:
     if count == 0:
         return f"{error} without a step"
     steps = numbers.counted(count, "step")
-    if count >= len(trace.iterations):
+    if count >= len(trace.steps):
         return f"{error} after about {steps} (predicted)"
     return f"{error} after {steps}"
 
 
 def left_out(trace: Trace, shown: Sequence[Row]) -> str:
     """That there are more steps than are shown; empty where there are not."""
-    total = len(trace.iterations)
+    total = len(trace.steps)
     if len(shown) == total:
         return ""
     return f"{len(shown)} of {numbers.count(total)} lines shown (--format plain shows all)"

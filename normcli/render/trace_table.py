@@ -60,7 +60,7 @@ def _steps(console: Console, trace: Trace, page: Page) -> None:
 
 def _falling(console: Console, trace: Trace, page: Page) -> None:
     """The magnitude of the error at every step, where there are several and they are numbers."""
-    errors = [math.nan if e.relative_error is None else e.relative_error for e in trace.iterations]
+    errors = [math.nan if e.relative_error is None else e.relative_error for e in trace.steps]
     if len(errors) < 2 or not any(map(math.isfinite, errors)):
         return
     blocks = page.spelled(sparkline(errors, min(_WIDEST, page.width - 2 * MARGIN)))

@@ -64,8 +64,8 @@ def test_every_step_is_the_one_that_the_layer_takes_in_training(tmp_path, layout
     layer = normalized(layout, dtype)
     found = normcli.trace(saved(tmp_path, layer.state_dict()), "weight", iterations=7)
     assert found.start == "stored"
-    assert [each.value for each in found.iterations[1:]] == list(forwards(layer, 7))
-    assert [each.n for each in found.iterations] == list(range(8))
+    assert [each.value for each in found.iterations] == list(forwards(layer, 7))
+    assert [each.n for each in found.steps] == list(range(8))
 
 
 @pytest.mark.parametrize("layout", NORMS)
@@ -73,7 +73,7 @@ def test_a_transposed_convolution_is_iterated_along_its_row_axis(tmp_path, layou
     layer = normalized(layout, module=nn.ConvTranspose2d(3, 5, 3))
     found = normcli.trace(saved(tmp_path, layer.state_dict()), "weight", iterations=4)
     assert found.matrix_shape == (5, 27)
-    assert [each.value for each in found.iterations[1:]] == list(forwards(layer, 4))
+    assert [each.value for each in found.iterations] == list(forwards(layer, 4))
 
 
 @pytest.mark.parametrize("layout", NORMS)
@@ -86,7 +86,7 @@ def test_the_norm_is_that_of_the_original_and_the_error_is_to_it(tmp_path, layou
     for each in found.iterations:
         error = 1 - each.value / float(exact[0])
         assert each.relative_error == pytest.approx(error, abs=1e-6)
-    assert found.iterations[0].value == pytest.approx(found.state.sigma_stored)
+    assert found.steps[0].value == pytest.approx(found.state.sigma_stored)
 
 
 @pytest.mark.parametrize("iterations", [0, 5, 400])
@@ -114,7 +114,7 @@ def test_a_plain_weight_starts_where_torch_would_start(tmp_path):
     sigma = torch.vdot(norm._u, torch.mv(weight, norm._v))
     assert found.start == "random"
     assert found.state is None
-    assert found.iterations[15].value == float(sigma)
+    assert found.steps[15].value == float(sigma)
 
 
 def test_under_weight_norm_it_is_the_effective_weight(tmp_path):
@@ -137,7 +137,7 @@ def test_of_stacked_norms_the_last_one_is_traced_on_what_it_is_given(tmp_path):
     for _ in range(3):
         chain[1].train()(given)
         values.append(float(torch.vdot(chain[1]._u, torch.mv(given, chain[1]._v))))
-    assert [each.value for each in found.iterations[1:]] == values
+    assert [each.value for each in found.iterations] == values
     assert [each.family for each in found.state.stack] == ["weight", "spectral"]
 
 
@@ -160,12 +160,12 @@ def test_one_row_or_column_is_there_after_one_step(tmp_path, shape):
     found = normcli.trace(saved(tmp_path, {"weight": weight}), "weight", iterations=2)
     assert found.gap == 0
     assert set(found.predicted.values()) == {1}
-    assert abs(found.iterations[1].relative_error) < 1e-6
+    assert abs(found.steps[1].relative_error) < 1e-6
 
 
 def test_a_zero_matrix_has_values_and_no_error(tmp_path):
     found = normcli.trace(saved(tmp_path, {"weight": torch.zeros(4, 3)}), "weight", iterations=2)
-    assert [each.value for each in found.iterations] == [0, 0, 0]
+    assert [each.value for each in found.steps] == [0, 0, 0]
     assert {each.relative_error for each in found.iterations} == {None}
     assert (found.gap, set(found.predicted.values())) == (None, {None})
     assert found.notes == ("all zero",)
@@ -177,7 +177,7 @@ def test_entries_that_are_no_numbers_are_said_and_nothing_is_predicted(tmp_path,
     weight[1, 2] = entry
     record = normcli.trace(saved(tmp_path, {"weight": weight}), "weight").to_dict()
     assert record["spectral_norm"]["value"] == "nan"
-    assert record["iterations"][1] == {"n": 1, "value": "nan", "relative_error": None}
+    assert record["iterations"][0] == {"n": 1, "value": "nan", "relative_error": None}
     assert (record["gap"], record["predicted"]) == (None, {"0.01": None, "0.001": None})
     assert record["notes"] == ["entries are NaN or infinite"]
 
@@ -192,7 +192,7 @@ def test_what_rounding_hides_is_not_predicted(tmp_path):
 def test_without_steps_there_is_the_start_and_a_prediction(tmp_path):
     layer = normalized("legacy")
     found = normcli.trace(saved(tmp_path, layer.state_dict()), "weight", iterations=0)
-    assert len(found.iterations) == 1
+    assert len(found.steps) == 1
     assert found.predicted["0.001"] > 1
 
 

@@ -268,7 +268,7 @@ def traced(values, norm, **fields):
         "state": StateValues("spectral", "legacy", 0, 1.9, 1.0, 1.0),
         "notes": ("the shapes leave the row axis open",),
     }
-    return Trace(spectral_norm=norm, iterations=steps, **{**ordinary, **fields})
+    return Trace(spectral_norm=norm, steps=steps, **{**ordinary, **fields})
 
 
 FALLING = traced([2.0 * (1 - 0.2 * 0.7**n) for n in range(10)], exact(2.0))

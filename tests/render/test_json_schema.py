@@ -87,7 +87,7 @@ def test_a_line_of_jsonl_is_a_step_with_its_path_and_name(found):
     whole = schema("trace")
     step = Draft202012Validator({"$ref": "#/$defs/step", "$defs": whole["$defs"]})
     lines = text(trace(found), "jsonl").splitlines()
-    assert len(lines) == len(found.iterations)
+    assert len(lines) == len(found.steps)
     for line in lines:
         record = json.loads(line)
         assert (record.pop("path"), record.pop("name")) == (found.path, found.name)

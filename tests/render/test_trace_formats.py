@@ -38,7 +38,7 @@ def test_of_many_steps_the_first_the_last_and_fewer_and_fewer_between():
 
 
 def test_an_iteration_that_ends_on_a_round_number_shows_it_once():
-    found = replace(LONG, iterations=LONG.iterations[:101])
+    found = replace(LONG, steps=LONG.steps[:101])
     assert [row["n"] for row in reading_rows(found)] == [*range(11), 20, 50, 100]
 
 
@@ -51,7 +51,7 @@ def test_programs_get_every_step(name):
 def test_csv_holds_every_digit_and_the_norm_beside_it():
     rows = list(csv.DictReader(io.StringIO(written(FALLING, "csv"))))
     assert list(rows[0]) == ["path", "name", "n", "value", "relative_error", "spectral_norm"]
-    assert [float(row["value"]) for row in rows] == [each.value for each in FALLING.iterations]
+    assert [float(row["value"]) for row in rows] == [each.value for each in FALLING.steps]
     assert {float(row["spectral_norm"]) for row in rows} == {2.0}
 
 
