@@ -36,8 +36,8 @@ _PROBES = 3  # random directions in which the error of a float32 recurrence is m
 _LEAST_WIDENING = 4e-7  # of σ, for float32 products: two to four times what random matrices show
 _RESERVE = 5e-7  # of the width wanted, kept for what float32 products will need
 _EXACT_RESERVE = 3e-10  # the same for the rounding of the lower end
-_ATTEMPTS = 3  # to get there in one dtype, each a little further than the one before
-_MORE = 1.2  # times what was not enough
+_MOST_RESERVE = 0.8  # of the width wanted: with more there would be too little left for the bound
+_MORE = 1.25  # times the reserve that was not enough
 _EXACT_WIDENING = 1e-12  # of σ, for float64 products
 _FLOAT32_ESTIMATE = 1e-12  # estimated errors that float32 vectors can still give
 _ENERGY_RTOL = 1e-9  # of a bracket by trailing energy, as narrow as a dense one
@@ -79,10 +79,8 @@ def by_lanczos(
     for dtype in _dtypes(matrix.dtype, goal):
         gram = Gram(matrix, dtype, scale, together)
         space = _space(gram, goal)
-        reserve = _EXACT_RESERVE if gram.is_wide else _RESERVE
-        for _ in range(_ATTEMPTS if goal.certified else 1):
-            if goal.certified and reserve >= goal.rtol:
-                break
+        reserve = _first_reserve(gram, goal)
+        while not goal.certified or reserve <= _MOST_RESERVE * goal.rtol:
             run = _run(gram, space, goal, reserve)
             if run is None:
                 return _scaled(matrix, goal, together) if scale == (1.0, 1.0) else None
@@ -93,6 +91,12 @@ def by_lanczos(
                 return found
             reserve = _MORE * max(reserve, widening)
     return None
+
+
+def _first_reserve(gram: Gram, goal: Goal) -> float:
+    if not goal.narrow:
+        return 0.0
+    return _EXACT_RESERVE if gram.is_wide else _RESERVE
 
 
 def _is_narrow(found: SpectralNorm, rtol: float) -> bool:

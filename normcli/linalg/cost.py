@@ -25,6 +25,7 @@ VERY_WIDE = 4  # n/m from which the vectors of a basis have to be those of the s
 _LOOKING = 0.1  # part of the time of the steps that may go into looks
 _LIKELY_STEPS = 24  # between a trained matrix (9) and an untrained one (35 to 75)
 _LIKELY_STEPS_OF_ESTIMATE = 12  # of (6) and (25 to 50)
+_WORTH = 1.4  # times the price of the dense certificate that steps may cost before it is taken
 _GRAM_BYTES = 3 * 8  # of an entry of the Gram matrix: itself, its shifted copy, its factor
 _GRAM_LIMIT = 32 << 30  # bytes beyond which nobody is served by a dense certificate
 
@@ -48,8 +49,9 @@ class Price:
 
     @property
     def most_steps(self) -> int:
-        """Steps after which the dense certificate would have been cheaper."""
-        return max(16, min(MOST_COLUMNS // CERTIFIED_BLOCK, int(self.dense / self.step)))
+        """Steps after which the dense certificate is the better bet."""
+        worth = int(_WORTH * self.dense / self.step)
+        return max(16, min(MOST_COLUMNS // CERTIFIED_BLOCK, worth))
 
     def looks_apart(self, columns: int) -> int:
         """Steps between two looks at a run whose basis has so many columns."""
