@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _PROBES = 3  # random directions in which the error of a float32 recurrence is measured
 _LEAST_WIDENING = 4e-7  # of σ, for float32 products: two to four times what random matrices show
+_GOLDEN = (1 + math.sqrt(5)) / 2
 _RESERVE = 5e-7  # of the width wanted, kept for what float32 products will need
 _EXACT_RESERVE = 3e-10  # the same for the rounding of the lower end
 _MOST_RESERVE = 0.8  # of the width wanted: with more there would be too little left for the bound
@@ -205,14 +206,16 @@ def _pair(gram: Gram, run: Run) -> tuple[Tensor, Tensor]:
 def _probed(gram: Gram, run: Run) -> tuple[tuple[Tensor, Tensor], float]:
     """(the pair, what rounding can have taken from the upper end, relative to σ₁).
 
-    The recurrence A Q = Q T + Q₊B E holds but for an error F; a run is that of A + E without error,
-    ‖E‖ ≤ 2‖F‖. F is measured in float64, in the direction of the Ritz vector and in random ones.
+    The recurrence A Q = Q T + Q₊B Eₖᴴ holds but for an error F; a run is that of A + E without one,
+    E = −FQᴴ − QFᴴ + QQᴴFQᴴ. For unit v = Qs + w, w ⟂ Q, |vᴴEv| ≤ ‖F‖(2‖w‖‖s‖ + ‖s‖²), at most
+    φ‖F‖, φ = (1 + √5)/2: σ₁ may be larger by φ‖F‖/2λ₁. F is measured in float64, in the direction
+    of the Ritz vector and in random ones; twice the largest stands for its norm.
     """
     chosen = torch.cat([run.ritz.top[None], run.space.random_coefficients(_PROBES)])
     vectors = wide(run.space.combine(chosen))
     applied, images = gram.in_float64().with_images(vectors)
     errors = torch.linalg.vector_norm(applied - run.space.image(chosen), dim=1)
-    widening = max(_LEAST_WIDENING, 2 * float(errors.max()) / run.ritz.theta)
+    widening = max(_LEAST_WIDENING, _GOLDEN * float(errors.max()) / run.ritz.theta)
     return (vectors[0], images[0]), widening
 
 
