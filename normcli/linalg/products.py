@@ -103,7 +103,7 @@ class Gram:
         def part(turn: int) -> Tensor:
             if not self.of_rows:
                 return self._there(turn, rows, energies)
-            self._there(turn, rows.new_zeros(1, self.shape[1]), energies)
+            energies[turn] = sum(_square_sum(panel) for _, panel in self._panels(turn))
             return self._back(turn, rows)
 
         parts = self._each(part)
@@ -172,13 +172,14 @@ class Gram:
             panel = scaled(panel, self.scale)
         elif self.is_wide and panel.device.type == "mps":
             panel = wide(panel)
-        return self._buffer(panel)[: len(panel)].copy_(panel)
+        return self._buffer(panel.device)[: len(panel)].copy_(panel)
 
-    def _buffer(self, panel: Tensor) -> Tensor:
-        """This thread's own; the first panel is the highest."""
+    def _buffer(self, device: torch.device) -> Tensor:
+        """This thread's own, with room for the highest panel: the first of all."""
         buffer: Tensor | None = getattr(self._buffers, "panel", None)
         if buffer is None:
-            buffer = torch.empty(panel.shape, dtype=self.dtype, device=panel.device)
+            highest = self._stored[0][0][1]
+            buffer = torch.empty(highest.shape, dtype=self.dtype, device=device)
             self._buffers.panel = buffer
         return buffer
 

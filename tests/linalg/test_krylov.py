@@ -153,6 +153,19 @@ def test_products_do_not_depend_on_the_number_of_threads(workers, shape):
         assert torch.equal(several.image(rows), one.image(rows))
 
 
+def test_a_thread_that_begins_with_the_lowest_panel_has_room_for_the_others():
+    """Eight panels of 128 rows but for the last, eight shares, the last one taken first."""
+    matrix = random(1000, 1400, dtype=torch.bfloat16)
+
+    def backwards(work, turns):
+        return [work(turn) for turn in reversed(range(turns))][::-1]
+
+    rows = random(4, 1400, dtype=torch.float32, seed=1)
+    product = Gram(matrix, torch.float32, (1.0, 1.0))
+    product._paced = backwards
+    assert torch.equal(product(rows), Gram(matrix, torch.float32, (1.0, 1.0))(rows))
+
+
 def run(values, **request):
     space = random_space(len(values), values[:0], 4)
     return block_lanczos(lambda rows: rows * values, space, price=PRICE, **request)
