@@ -72,14 +72,20 @@ def power_iteration(
         legacy: Update order, see `power_step`.
         seed: Of the random start.
     """
-    u, v = start if start is not None else random_start(matrix, seed)
-    dtype = arithmetic_dtype(matrix, u, v)
-    matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
-    if legacy:
-        matrix = as_hooked(matrix)
+    matrix, u, v = begun(matrix, start, legacy=legacy, seed=seed)
     for _ in range(iterations):
         u, v = power_step(matrix, u, v, legacy=legacy)
     return float(sigma(matrix, u, v, legacy=legacy).real)
+
+
+def begun(
+    matrix: Tensor, start: tuple[Tensor, Tensor] | None, *, legacy: bool, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(matrix, u, v) as torch computes with them, before the first step."""
+    u, v = start if start is not None else random_start(matrix, seed)
+    dtype = arithmetic_dtype(matrix, u, v)
+    matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
+    return (as_hooked(matrix) if legacy else matrix), u, v
 
 
 def random_start(matrix: Tensor, seed: int) -> tuple[Tensor, Tensor]:

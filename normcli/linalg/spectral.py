@@ -21,11 +21,15 @@ from normcli.linalg.threads import limit_this_thread, one_torch_thread
 from normcli.records import CERTIFICATES, SpectralNorm
 from normcli.stream import crew
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from normcli.stream import Crew
+
 _LONG_OPERATIONS = 1024  # side from which the dense route is worth torch's own threads
 _ONE_AT_A_TIME = Lock()  # for a dense certificate that was not asked for: nobody counts its memory
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def spectral_norm(
@@ -141,23 +145,26 @@ def _of_vector(matrix: Tensor, norm: float) -> SpectralNorm:
 
 
 def _iterated(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
-    rows, turned = row_major(matrix)
-    with (
-        one_torch_thread() as threads,
-        crew(_workers(matrix, threads), limit_this_thread) as together,
-    ):
-        found = by_lanczos(rows, goal, together)
-    return _turned(found) if turned and found is not None else found
+    return _by_crew(matrix, lambda rows, together: by_lanczos(rows, goal, together))
 
 
 def _of_low_rank(matrix: Tensor, goal: Goal) -> SpectralNorm | None:
-    rows, turned = row_major(matrix)
     scale = power_of_two(largest_entry(matrix))
+    return _by_crew(
+        matrix, lambda rows, together: by_trailing_energy(rows, goal.seed, together, scale)
+    )
+
+
+def _by_crew(
+    matrix: Tensor, find: Callable[[Tensor, Crew], SpectralNorm | None]
+) -> SpectralNorm | None:
+    """What is found of the matrix, or of its transpose where that has its rows in one piece."""
+    rows, turned = row_major(matrix)
     with (
         one_torch_thread() as threads,
         crew(_workers(matrix, threads), limit_this_thread) as together,
     ):
-        found = by_trailing_energy(rows, goal.seed, together, scale)
+        found = find(rows, together)
     return _turned(found) if turned and found is not None else found
 
 

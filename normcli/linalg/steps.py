@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normcli.linalg.matrix import as_hooked
-from normcli.linalg.power import arithmetic_dtype, power_step, random_start, sigma
+from normcli.linalg.power import begun, power_step, sigma
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,11 +38,7 @@ def power_steps(
 
     The arguments are those of `power_iteration`; n = 0 is the start itself.
     """
-    u, v = start if start is not None else random_start(matrix, seed)
-    dtype = arithmetic_dtype(matrix, u, v)
-    matrix, u, v = matrix.to(dtype), u.to(dtype), v.to(dtype)
-    if legacy:
-        matrix = as_hooked(matrix)
+    matrix, u, v = begun(matrix, start, legacy=legacy, seed=seed)
     first = u, v
     values = [float(sigma(matrix, u, v, legacy=legacy).real)]
     for _ in range(iterations):

@@ -11,8 +11,9 @@ from normcli import linalg
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.spelling import quoted
 from normcli.measure.axes import axis_choice, row_axis
+from normcli.measure.subject import read_state
 from normcli.records import TOLERANCES, NormState, Trace, TraceStep
-from normcli.reparam import decode, problem
+from normcli.reparam import problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,8 +165,7 @@ def _of_state(checkpoint: Checkpoint, state: NormState, axis: Axis | str) -> _Su
     trouble = problem(state, axis)
     if trouble:
         raise CheckpointError(f"{quoted(state.name)}: {trouble}", where=checkpoint.path)
-    names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
-    decoded = decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
+    decoded = read_state(checkpoint, state, axis)
     if decoded.original is not None and decoded.vectors is not None:
         matrix = linalg.as_matrix(decoded.original, decoded.axis)
         legacy = decoded.values.layout != "parametrized"

@@ -10,9 +10,9 @@ from normcli.measure.axes import axis_choice, row_axis
 from normcli.measure.exact import check_exact
 from normcli.measure.metrics import METRICS
 from normcli.measure.short import compute_together
-from normcli.measure.subject import Subject
+from normcli.measure.subject import Subject, read_state
 from normcli.records import STALE, Measurement, NormState, StateValues
-from normcli.reparam import decode, problem
+from normcli.reparam import problem
 from normcli.stream import ordered_map
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _decoded(
     trouble = problem(state, axis)
     if trouble:
         return _unmeasured(state, trouble)
-    names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
-    decoded = decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
+    decoded = read_state(checkpoint, state, axis)
     rows, notes = (decoded.axis, []) if state.family == "spectral" else row_axis(state, axis)
     return Subject(checkpoint, state, rows, decoded, options, notes=[*decoded.notes, *notes])
 
