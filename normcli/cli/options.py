@@ -1,4 +1,7 @@
-"""The options, each spelled once: every command takes those that make sense for it."""
+"""The options, each spelled once: every command takes those that make sense for it.
+
+Those that say what is measured are in `measuring`.
+"""
 
 from typing import Annotated
 
@@ -6,10 +9,10 @@ import typer
 
 from normcli import __version__
 from normcli.cli.config import no_config, with_config
-from normcli.records import CERTIFICATES, DEVICES
+from normcli.records import DEVICES
 from normcli.render import FORMATS
 
-_SHOW, _WEIGHTS, _MEASURE = "What to show", "Which weights", "What to measure"
+_SHOW, _WEIGHTS = "What to show", "Which weights"
 _SCALE, _SAFETY, _MESSAGES = "Scale", "Safety", "Messages and configuration"
 
 
@@ -116,76 +119,6 @@ Exclude = Annotated[
 Everything = Annotated[
     bool,
     typer.Option("--all", help="Vectors and scalars as well.", rich_help_panel=_WEIGHTS),
-]
-
-Metrics = Annotated[
-    str | None,
-    typer.Option(
-        "--metrics",
-        metavar="A,B,...",
-        help="Compute only these: frobenius, spectral_norm, power_iteration, stable_rank, ...",
-        rich_help_panel=_MEASURE,
-    ),
-]
-PowerIterations = Annotated[
-    int | None,
-    typer.Option(
-        "--power-iterations",
-        metavar="N",
-        min=1,
-        help="Steps of the power iteration. Default: 1 from a stored u, else 15.",
-        rich_help_panel=_MEASURE,
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        min=0,
-        help="Of every random start. Default: 0.",
-        rich_help_panel=_MEASURE,
-    ),
-]
-Rtol = Annotated[
-    float,
-    typer.Option(
-        "--rtol",
-        metavar="X",
-        help="Relative width of the bracket that holds σ₁. Default: 1e-6.",
-        show_default=False,
-        rich_help_panel=_MEASURE,
-    ),
-]
-Certificate = Annotated[
-    str,
-    typer.Option(
-        "--certificate",
-        metavar="KIND",
-        help=f"How its upper end is vouched for: {', '.join(CERTIFICATES)}. "
-        "Default: probabilistic.",
-        show_default=False,
-        rich_help_panel=_MEASURE,
-    ),
-]
-FailureProbability = Annotated[
-    float,
-    typer.Option(
-        "--failure-probability",
-        metavar="P",
-        help="That a probabilistic bracket does not hold, for each weight. Default: 1e-10.",
-        show_default=False,
-        rich_help_panel=_MEASURE,
-    ),
-]
-Dims = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dim",
-        metavar="GLOB=AXIS",
-        help="Row axis where the file does not tell: an integer, or none. May be repeated.",
-        rich_help_panel=_MEASURE,
-    ),
 ]
 
 Jobs = Annotated[

@@ -6,25 +6,21 @@ import typer
 
 from normcli import __version__
 from normcli.cli import arguments, products
+from normcli.cli.measuring import PANEL, Certificate, Dims, FailureProbability, Rtol, Seed
 from normcli.cli.messages import Voice
 from normcli.cli.options import (
     AllowOpaque,
     BudgetScale,
-    Certificate,
     Color,
     Config,
     Debug,
-    Dims,
     ExpectSha256,
-    FailureProbability,
     Force,
     Format,
     NoConfig,
     Output,
     Quiet,
     Reports,
-    Rtol,
-    Seed,
     Verbose,
 )
 from normcli.cli.paths import each, exit_code
@@ -62,7 +58,7 @@ Iterations = Annotated[
         min=0,
         help="Steps of the power iteration. Default: 20.",
         show_default=False,
-        rich_help_panel="What to measure",
+        rich_help_panel=PANEL,
     ),
 ]
 
