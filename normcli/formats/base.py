@@ -26,6 +26,7 @@ class Checkpoint(Protocol):
         skipped: What cannot or should not be read as a tensor, and why (optimizer state, sparse).
         opaque: Objects in the file that are neither tensors nor plain data.
         notes: About the file as a whole.
+        strings: The `__metadata__` of safetensors; empty in other formats.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Checkpoint(Protocol):
     skipped: tuple[Skipped, ...]
     opaque: tuple[Opaque, ...]
     notes: tuple[str, ...]
+    strings: Mapping[str, str]
 
     def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
         """The tensor of that name: own memory, 64-byte aligned, on the CPU, strides as stored.
@@ -67,6 +69,13 @@ class Checkpoint(Protocol):
 
         Reads every byte; gives up where `unwanted`, asked from time to time, says that nobody waits
         for the result. Safe to call from several threads at once.
+        """
+
+    def leftovers(self) -> tuple[Skipped, ...]:
+        """What the file holds beside its tensors and their `metadata`: path and kind of each.
+
+        Plain data (`epoch`), optimizer states, tensors that are not read, foreign objects: what a
+        format of named tensors alone cannot hold.
         """
 
     def check_unchanged(self) -> None:

@@ -33,6 +33,7 @@ class Header:
         skipped: What is not read.
         opaque: Foreign objects.
         notes: About the file.
+        strings: `__metadata__` of safetensors.
     """
 
     format: str
@@ -42,6 +43,7 @@ class Header:
     skipped: tuple[Skipped, ...] = ()
     opaque: tuple[Opaque, ...] = ()
     notes: tuple[str, ...] = ()
+    strings: Mapping[str, str] = field(default_factory=dict)
 
 
 class OpenedFile(Checkpoint):
@@ -56,6 +58,7 @@ class OpenedFile(Checkpoint):
         self.skipped = header.skipped
         self.opaque = header.opaque
         self.notes = header.notes
+        self.strings: Mapping[str, str] = header.strings
         self._source = source
         self._extents = header.extents
         self._checked: set[int] = set()  # offsets of records whose CRC was right
@@ -105,6 +108,10 @@ class OpenedFile(Checkpoint):
     def digest(self, _file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
         """The file with its sha256."""
         return self._source.digest(unwanted)
+
+    def leftovers(self) -> tuple[Skipped, ...]:
+        """As `Checkpoint.leftovers`."""
+        return self.skipped
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the file is not what was opened."""

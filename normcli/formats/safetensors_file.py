@@ -51,11 +51,12 @@ def read_safetensors(source: Source, budgets: Budgets) -> Header:
     entries = parse_json(raw, "its header", budgets, _object)
     if not isinstance(entries, dict):
         raise CheckpointError("its header is not an object of tensors")
-    _check_metadata(entries.pop("__metadata__", {}))
+    strings = entries.pop("__metadata__", {})
+    _check_metadata(strings)
     for name, entry in entries.items():
         _check_entry(name, entry, budgets)
     _check_layout(entries, source.size - 8 - length)
-    return _header(entries, 8 + length)
+    return _header(entries, 8 + length, strings)
 
 
 def _header_length(source: Source, budgets: Budgets) -> int:
@@ -155,7 +156,7 @@ def _check_layout(entries: Mapping[str, _Entry], nbytes: int) -> None:
         )
 
 
-def _header(entries: dict[str, _Entry], data: int) -> Header:
+def _header(entries: dict[str, _Entry], data: int, strings: dict[str, str]) -> Header:
     """The tables, in the order of the header; the entries are used up on the way."""
     tensors: dict[str, TensorRef] = {}
     extents: dict[str, Extent] = {}
@@ -170,4 +171,4 @@ def _header(entries: dict[str, _Entry], data: int) -> Header:
         tensors[name] = TensorRef("", name, entry.shape, dtype, nbytes)
         record = Record(data + entry.begin, nbytes, None, name)
         extents[name] = Extent(record, 0, entry.shape, contiguous(entry.shape), dtype)
-    return Header("safetensors", tensors, extents, skipped=tuple(skipped))
+    return Header("safetensors", tensors, extents, skipped=tuple(skipped), strings=strings)

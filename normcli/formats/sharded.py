@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from normcli.formats.budgets import Budgets
     from normcli.formats.shard_index import ShardIndex
     from normcli.formats.source import Source
-    from normcli.records import InputFile, Opaque, TensorRef
+    from normcli.records import InputFile, Opaque, Skipped, TensorRef
 
 _FORMATS = {
     "safetensors": "sharded-safetensors",
@@ -81,6 +81,7 @@ class OpenedShards(Checkpoint):
         self.skipped = tuple(each for shard in shards.values() for each in shard.skipped)
         self.opaque = _merged_opaque(shards)
         self.notes: tuple[str, ...] = (*_notes(index, self.tensors), *_shard_notes(shards))
+        self.strings: Mapping[str, str] = _merged_strings(shards)
         self._source = source
         self._shards = shards
         self._map = index.weight_map
@@ -101,6 +102,10 @@ class OpenedShards(Checkpoint):
     def digest(self, file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
         """The shard of that name with its sha256."""
         return self._shards[file.name].digest(file, unwanted)
+
+    def leftovers(self) -> tuple[Skipped, ...]:
+        """As `Checkpoint.leftovers`."""
+        return tuple(each for shard in self._shards.values() for each in shard.leftovers())
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the index or a shard is not what was opened."""
@@ -166,6 +171,10 @@ def _merged_metadata(shards: Mapping[str, Checkpoint]) -> dict[str, dict[str, An
         for section, entries in shard.metadata.items():
             merged.setdefault(section, {}).update(entries)
     return merged
+
+
+def _merged_strings(shards: Mapping[str, Checkpoint]) -> dict[str, str]:
+    return {key: value for shard in shards.values() for key, value in shard.strings.items()}
 
 
 def _merged_opaque(shards: Mapping[str, Checkpoint]) -> tuple[Opaque, ...]:

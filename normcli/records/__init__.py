@@ -30,6 +30,7 @@ from normcli.records.measurement import (
     plain,
 )
 from normcli.records.report import Listing, Report, file_record
+from normcli.records.rewriting import VERBS, Change, Given, Rewriting, Spelling, Step
 from normcli.records.trace import TOLERANCES, Trace, TraceStep
 
 __all__ = [
@@ -40,7 +41,10 @@ __all__ = [
     "METRIC_NAMES",
     "STALE",
     "TOLERANCES",
+    "VERBS",
     "Axis",
+    "Change",
+    "Given",
     "InputFile",
     "Listing",
     "Measurement",
@@ -48,10 +52,13 @@ __all__ = [
     "Opaque",
     "PowerIteration",
     "Report",
+    "Rewriting",
     "Shape",
     "Skipped",
     "SpectralNorm",
+    "Spelling",
     "StateValues",
+    "Step",
     "TensorRef",
     "Trace",
     "TraceStep",
