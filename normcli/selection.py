@@ -7,7 +7,9 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from normcli.records import Axis
 
 
 class Named(Protocol):
@@ -47,3 +49,9 @@ def chosen(include: Sequence[str], exclude: Sequence[str]) -> Callable[[Named], 
         return (not include or included(named)) and not excluded(named)
 
     return wanted
+
+
+def axis_choice(dims: Mapping[str, Axis]) -> Callable[[Named], Axis | str]:
+    """The row axis of the first glob that means a weight; `auto` without one."""
+    rows = [(matcher([glob]), axis) for glob, axis in dims.items()]
+    return lambda weight: next((axis for matches, axis in rows if matches(weight)), "auto")

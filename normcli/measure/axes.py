@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from normcli.selection import matcher
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from normcli.records import Axis, Weight
-
-
-def axis_choice(dims: Mapping[str, Axis]) -> Callable[[Weight], Axis | str]:
-    """The row axis of the first glob that means a weight; `auto` without one."""
-    rows = [(matcher([glob]), axis) for glob, axis in dims.items()]
-    return lambda weight: next((axis for matches, axis in rows if matches(weight)), "auto")
 
 
 def row_axis(weight: Weight, axis: Axis | str) -> tuple[Axis, list[str]]:

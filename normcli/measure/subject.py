@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from normcli import linalg
 from normcli.measure.exact import exact
-from normcli.reparam import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
-    from normcli.records import Axis, NormState, SpectralNorm, Weight
+    from normcli.records import Axis, SpectralNorm, Weight
     from normcli.reparam import Decoded
 
 _TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
@@ -72,12 +71,6 @@ class once(Generic[_Value]):  # noqa: N801  reads as the decorator that it is
     def __get__(self, instance: Any, _owner: type) -> _Value:  # noqa: ANN401  any class has one
         value = instance.__dict__[self._name] = self._compute(instance)
         return value
-
-
-def read_state(checkpoint: Checkpoint, state: NormState, axis: Axis | str) -> Decoded:
-    """The state decoded from all of its parts, and those of the norms below it."""
-    names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
-    return decode(state, {name: checkpoint.read(name) for name in sorted(names)}, axis)
 
 
 class Subject:

@@ -10,10 +10,10 @@ import torch
 from normcli import linalg
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.spelling import quoted
-from normcli.measure.axes import axis_choice, row_axis
-from normcli.measure.subject import read_state
+from normcli.measure.axes import row_axis
 from normcli.records import TOLERANCES, NormState, Trace, TraceStep
-from normcli.reparam import problem
+from normcli.reparam import problem, read_state
+from normcli.selection import axis_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,7 +165,7 @@ def _of_state(checkpoint: Checkpoint, state: NormState, axis: Axis | str) -> _Su
     trouble = problem(state, axis)
     if trouble:
         raise CheckpointError(f"{quoted(state.name)}: {trouble}", where=checkpoint.path)
-    decoded = read_state(checkpoint, state, axis)
+    decoded = read_state(checkpoint.read, state, axis)
     if decoded.original is not None and decoded.vectors is not None:
         matrix = linalg.as_matrix(decoded.original, decoded.axis)
         legacy = decoded.values.layout != "parametrized"

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from normcli import linalg
-from normcli.measure.axes import axis_choice, row_axis
+from normcli.measure.axes import row_axis
 from normcli.measure.exact import check_exact
 from normcli.measure.metrics import METRICS
 from normcli.measure.short import compute_together
-from normcli.measure.subject import Subject, read_state
+from normcli.measure.subject import Subject
 from normcli.records import STALE, Measurement, NormState, StateValues
-from normcli.reparam import problem
+from normcli.reparam import problem, read_state
+from normcli.selection import axis_choice
 from normcli.stream import ordered_map
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _decoded(
     trouble = problem(state, axis)
     if trouble:
         return _unmeasured(state, trouble)
-    decoded = read_state(checkpoint, state, axis)
+    decoded = read_state(checkpoint.read, state, axis)
     rows, notes = (decoded.axis, []) if state.family == "spectral" else row_axis(state, axis)
     return Subject(checkpoint, state, rows, decoded, options, notes=[*decoded.notes, *notes])
 

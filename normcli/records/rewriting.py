@@ -64,6 +64,7 @@ class Step:
         takes: Tensors of the input that do not stay.
         gives: What stands in their places, in the order of the output.
         change: One phrase that says what becomes of the numbers.
+        result: The weight as it is in the output, where its parts are known by now.
     """
 
     verb: str
@@ -74,6 +75,7 @@ class Step:
     takes: tuple[TensorRef, ...]
     gives: tuple[Given, ...]
     change: str
+    result: Weight | None = None
 
     @property
     def name(self) -> str:

@@ -10,17 +10,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normcli.reparam.layout import LAYOUTS
+from normcli.reparam.spelling import spelled
 from normcli.reparam.walk import weights
 
 if TYPE_CHECKING:
-    from normcli.reparam.decoding import FAMILIES, Decoded, decode, effective_weight, problem
+    from normcli.reparam.decoding import (
+        FAMILIES,
+        Decoded,
+        decode,
+        effective_weight,
+        problem,
+        read_state,
+    )
 
-__all__ = ["FAMILIES", "LAYOUTS", "Decoded", "decode", "effective_weight", "problem", "weights"]
+__all__ = [
+    "FAMILIES",
+    "LAYOUTS",
+    "Decoded",
+    "decode",
+    "effective_weight",
+    "problem",
+    "read_state",
+    "spelled",
+    "weights",
+]
+
+_OF_VALUES = frozenset(
+    {"FAMILIES", "Decoded", "decode", "effective_weight", "problem", "read_state"}
+)
 
 
 def __getattr__(name: str) -> object:
     """Import what reads values, and torch with it, when it is first asked for."""
-    if name in {"FAMILIES", "Decoded", "decode", "effective_weight", "problem"}:
+    if name in _OF_VALUES:
         from normcli.reparam import decoding
 
         return getattr(decoding, name)

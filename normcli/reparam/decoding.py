@@ -31,6 +31,7 @@ class Decoded:
         vectors: Its stored u and v, flat; None where there are none.
         notes: What was decided by value, and what is wrong, worst first.
         stack: The same for each norm of a stack.
+        certain: Whether shapes, values or the axis from outside settle the row axis.
     """
 
     weight: Tensor
@@ -40,6 +41,7 @@ class Decoded:
     vectors: tuple[Tensor, Tensor] | None = None
     notes: tuple[str, ...] = ()
     stack: tuple[Decoded, ...] = ()
+    certain: bool = True
 
 
 def decode(state: NormState, parts: Mapping[str, Tensor], axis: Axis | str = "auto") -> Decoded:
@@ -54,6 +56,18 @@ def decode(state: NormState, parts: Mapping[str, Tensor], axis: Axis | str = "au
         return _decode_stack(state, parts, axis)
     tensors = {role: parts[ref.name] for role, ref in state.parts.items()}
     return FAMILIES[state.family](state, tensors, axis)
+
+
+def read_state(read: Callable[[str], Tensor], state: NormState, axis: Axis | str) -> Decoded:
+    """The state decoded from all of its parts, and those of the norms below it.
+
+    Args:
+        read: Name of a tensor (`SECTION/KEY`) → tensor.
+        state: As in `decode`.
+        axis: As in `decode`.
+    """
+    names = {part.name for norm in (state, *state.stack) for part in norm.parts.values()}
+    return decode(state, {name: read(name) for name in sorted(names)}, axis)
 
 
 def problem(state: NormState, axis: Axis | str = "auto") -> str:
@@ -88,6 +102,7 @@ def _decode_stack(state: NormState, parts: Mapping[str, Tensor], axis: Axis | st
         values=replace(last.values, stack=tuple(each.values for each in done)),
         notes=tuple(dict.fromkeys(note for each in done for note in each.notes)),
         stack=tuple(done),
+        certain=all(each.certain for each in done),
     )
 
 
@@ -107,6 +122,7 @@ def _decode_spectral(state: NormState, tensors: Mapping[str, Tensor], axis: Axis
         original=settled.original,
         vectors=settled.vectors,
         notes=settled.notes,
+        certain=settled.certain,
     )
 
 

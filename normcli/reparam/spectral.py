@@ -48,6 +48,7 @@ class Settled:
         original: W₀.
         vectors: u and v, shapes (m,) and (n,).
         notes: Sentences, worst first.
+        certain: Whether the row axis is known.
     """
 
     weight: Tensor
@@ -58,6 +59,7 @@ class Settled:
     original: Tensor
     vectors: tuple[Tensor, Tensor]
     notes: tuple[str, ...]
+    certain: bool = True
 
 
 def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) -> Settled:
@@ -71,7 +73,7 @@ def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) ->
     notes: list[str] = []
     prepared = _prepared(tensors, notes)
     original, u, v = prepared.original, prepared.u, prepared.v
-    chosen = _row_axis(state, prepared, axis, notes)
+    chosen, certain = _row_axis(state, prepared, axis, notes)
     matrix = as_matrix(original, chosen)
     if state.layout != "parametrized":
         matrix = as_hooked(matrix)
@@ -92,6 +94,7 @@ def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) ->
         original=original,
         vectors=(u, v),
         notes=tuple(notes),
+        certain=certain,
     )
 
 
@@ -129,26 +132,28 @@ def _quotient(original: Tensor, baked: Tensor) -> Tensor:
     return torch.vdot(quotient, wide) / torch.vdot(quotient, quotient)
 
 
-def _row_axis(state: NormState, tensors: _Prepared, axis: Axis | str, notes: list[str]) -> int:
-    """The axis asked for if the shapes allow it, else theirs, else the one that the values show."""
+def _row_axis(
+    state: NormState, tensors: _Prepared, axis: Axis | str, notes: list[str]
+) -> tuple[int, bool]:
+    """(axis, whether it is certain): the one asked for, of the shapes, or that the values show."""
     axes = [candidate for candidate in state.axes if candidate is not None]
     if isinstance(axis, int) and axis in axes:
-        return axis
+        return axis, True
     if axis != "auto":
         notes.append(f"axis {axis} was asked for, but u and v fit axis {_listed(axes)} only")
     if len(axes) == 1:
-        return axes[0]
+        return axes[0], True
     reach = sorted(((_reach(tensors, d), d) for d in axes), reverse=True)
     (best, chosen), (second, _) = reach[0], reach[1]
     asked = f"row axis {_listed(axes)} fit by shape"
     shown = ", ".join(f"{share:.3f} of σ₁ on axis {d}" for share, d in reach)
     if best >= _REACH and best - second >= _LEAD:
         notes.append(f"{asked}; axis {chosen} by value: u and v reach {shown}")
-        return chosen
+        return chosen, True
     notes.append(
         f"{asked} and the values do not tell ({shown}): axis {axes[0]} assumed, --dim settles it"
     )
-    return axes[0]
+    return axes[0], False
 
 
 def _listed(axes: Sequence[int]) -> str:
