@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _REMARKS = 10  # sentences below a table
 _STYLES: dict[Tone, str] = {"": "", "warn": "yellow", "bad": "bold red"}
-_CALM = {"shape": "dim", "dtype": "dim", "state": "cyan", "state_layout": "dim"}
+_CALM = {
+    "shape": "dim", "dtype": "dim", "state": "cyan", "state_layout": "dim", "before": "dim",
+    "after": "cyan",
+}  # fmt: skip
 _LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
 
 

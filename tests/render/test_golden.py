@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from render_records import GAN, LISTINGS, PLAIN, SPECTRAL, listing, report, trace
+from rewriting_records import PLAN as PLANNED
+from rewriting_records import rewriting
 
 from normcli.records import Report
 from normcli.render import FORMATS, Page
 from normcli.render.document import Order
+from normcli.render.rewriting import RewritingDocument
+from normcli.render.rewriting_formats import REWRITING_FORMATS
 from normcli.render.trace import TraceDocument
 from normcli.render.trace_formats import TRACE_FORMATS
 
@@ -22,7 +26,14 @@ SUFFIXES = {
     "csv": "csv",
     "markdown": "md",
 }
-DOCUMENTS = {"report": report(), "listing": listing(), "trace": trace()}
+DOCUMENTS = {
+    "report": report(),
+    "listing": listing(),
+    "trace": trace(),
+    "rewriting": rewriting(),
+    "plan": rewriting(PLANNED),
+}
+FORMATS_OF = {TraceDocument: TRACE_FORMATS, RewritingDocument: REWRITING_FORMATS}
 PAGES = {
     "80": {"width": 80},
     "200": {"width": 200},
@@ -30,17 +41,19 @@ PAGES = {
     "ascii": {"unicode": False},
     "color": {"color": True},
 }
-CASES = {f"{kind}.{SUFFIXES[name]}": (kind, name, {}) for kind in DOCUMENTS for name in FORMATS}
+WHOLE = [kind for kind in DOCUMENTS if kind != "plan"]  # of a plan only tables are of interest
+CASES = {f"{kind}.{SUFFIXES[name]}": (kind, name, {}) for kind in WHOLE for name in FORMATS}
 CASES |= {
-    f"{kind}-{case}.txt": (kind, "table", page)
-    for kind in DOCUMENTS
-    for case, page in PAGES.items()
+    f"{kind}-{case}.txt": (kind, "table", page) for kind in WHOLE for case, page in PAGES.items()
+}
+CASES |= {
+    f"rewriting-plan-{width}.txt": ("plan", "table", {"width": width}) for width in (40, 80, 120)
 }
 
 
 def written(document, name, **page):
     out = io.StringIO()
-    formats = TRACE_FORMATS if isinstance(document, TraceDocument) else FORMATS
+    formats = FORMATS_OF.get(type(document), FORMATS)
     formats[name](document, Page(out, **page))
     return out.getvalue()
 
@@ -57,7 +70,7 @@ def test_output_is_the_golden_file(case, write_golden):
 
 
 def test_every_format_has_a_golden_file_and_no_other_is_kept():
-    assert set(SUFFIXES) == set(FORMATS) == set(TRACE_FORMATS)
+    assert set(SUFFIXES) == set(FORMATS) == set(TRACE_FORMATS) == set(REWRITING_FORMATS)
     assert {path.name for path in GOLDEN.iterdir()} == set(CASES)
 
 

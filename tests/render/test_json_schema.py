@@ -9,10 +9,13 @@ from importlib.resources import files
 import pytest
 from jsonschema import Draft202012Validator
 from render_records import GAN, SHARDED, TRACES, listing, report, trace
+from rewriting_records import REWRITINGS, rewriting
 
 from normcli.records import Report
 from normcli.render import FORMATS, Page
 from normcli.render.document import Order
+from normcli.render.rewriting import RewritingDocument
+from normcli.render.rewriting_formats import REWRITING_FORMATS
 from normcli.render.trace import TraceDocument
 from normcli.render.trace_formats import TRACE_FORMATS
 
@@ -20,7 +23,9 @@ DOCUMENTS = {
     "report": [report(), report([]), report([GAN], Order("nan", limit=1)), report([SHARDED])],
     "listing": [listing(), listing([]), listing(order=Order("bytes", descending=True, limit=1))],
     "trace": [trace(found) for found in TRACES.values()],
+    "rewriting": [rewriting(found) for found in REWRITINGS.values()],
 }
+FORMATS_OF = {TraceDocument: TRACE_FORMATS, RewritingDocument: REWRITING_FORMATS}
 CASES = [(name, document) for name in DOCUMENTS for document in DOCUMENTS[name]]
 
 
@@ -30,7 +35,7 @@ def schema(name):
 
 def text(document, name="json"):
     out = io.StringIO()
-    formats = TRACE_FORMATS if isinstance(document, TraceDocument) else FORMATS
+    formats = FORMATS_OF.get(type(document), FORMATS)
     formats[name](document, Page(out))
     return out.getvalue()
 

@@ -1,0 +1,180 @@
+"""What to show of a rewritten checkpoint: its columns, and the sentences around them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from normcli.render import numbers
+from normcli.render.columns import number, shape, words
+from normcli.render.escape import escaped, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from normcli.records import Change, Rewriting, Skipped, Spelling, Step
+    from normcli.render.columns import Column, Row
+
+SCHEMA = "normcli.receipt"
+_COLUMNS = (
+    words("path", "checkpoint"),
+    words("output", "output"),
+    words("name", "weight", 0),
+    shape("shape", "shape", 6),
+    words("dtype", "dtype"),
+    words("before", "from", 5),
+    words("before_family", "family before"),
+    words("before_layout", "layout before"),
+    words("after", "to", 4),
+    words("after_family", "family after"),
+    words("after_layout", "layout after"),
+    words("dim", "dim", 3),
+    number("sigma_before", "σ before", 2),
+    number("sigma_after", "σ after", 1),
+    number("spectral_norm", "σ₁", 7),
+    number("largest_change", "max |ΔW|", 1),
+    words("change", "what changes", 8),
+    words("notes", "notes"),
+)
+COLUMNS: Mapping[str, Column] = MappingProxyType({column.name: column for column in _COLUMNS})
+READING = tuple(
+    COLUMNS[name]
+    for name in (
+        "name", "shape", "before", "after", "dim", "change",
+        "sigma_before", "sigma_after", "spectral_norm", "largest_change",
+    )
+)  # fmt: skip
+FLAT = tuple(column for column in _COLUMNS if column.name not in ("before", "after"))
+
+_NORMS = frozenset({"spectral", "weight"})  # families that have a row axis
+_NAMED = 3  # names in a sentence about several
+_LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
+_REASON = 400
+
+
+@dataclass(frozen=True, slots=True)
+class RewritingDocument:
+    """Everything that a format needs: a rewriting, and the version of normcli that did it."""
+
+    rewriting: Rewriting
+    version: str
+
+
+def rows(rewriting: Rewriting) -> Iterator[Row]:
+    """Every step with what it changed, flat, by column name."""
+    for step in rewriting.steps:
+        yield _row(rewriting, step, rewriting.changes.get(step.name))
+
+
+def heading(rewriting: Rewriting) -> tuple[str, str]:
+    """(`gan.pt → gan.plain.pt`, `remove · torch-zip · 271 kB`): from where to where, and what."""
+    path, output = escaped(rewriting.path), escaped(rewriting.output)
+    ways = dict.fromkeys((escaped(rewriting.format), escaped(rewriting.output_format)))
+    size = sum(each.nbytes for each in rewriting.files)
+    rest = [rewriting.verb, " → ".join(filter(None, ways)), numbers.size(size)]
+    if output == path:
+        return path, " · ".join([*rest, "in place"])
+    return f"{path} → {output}", " · ".join(rest)
+
+
+def ways(rewriting: Rewriting) -> list[str]:
+    """`5 spectral legacy → plain`: how many weights change from which spelling to which."""
+    counts = Counter((str(step.before), str(step.after)) for step in rewriting.steps)
+    return [
+        f"{numbers.count(count)} {before} → {after}" for (before, after), count in counts.items()
+    ]
+
+
+def footer(rewriting: Rewriting) -> str:
+    """`wrote gan.plain.pt · 271 kB · 7 weights changed, 2 left`; a plan says what it would do."""
+    nbytes = sum(each.nbytes for each in rewriting.output_files)
+    verb = "wrote" if rewriting.written else "would write"
+    files = len(rewriting.output_files)
+    parts = [
+        f"{verb} {shortened(escaped(rewriting.output), _LONGEST)}",
+        *([numbers.counted(files, "file")] if files > 1 else []),
+        *([numbers.size(nbytes)] if nbytes else []),
+        _counted(rewriting),
+    ]
+    return " · ".join(parts)
+
+
+def remarks(rewriting: Rewriting) -> list[tuple[str, str]]:
+    """(name, sentences) of each weight that there is something to say about."""
+    found = ((step.name, rewriting.changes.get(step.name)) for step in rewriting.steps)
+    return [
+        (shortened(escaped(name), _LONGEST), shortened(escaped("; ".join(change.notes)), _REASON))
+        for name, change in found
+        if change is not None and change.notes
+    ]
+
+
+def said(rewriting: Rewriting) -> list[tuple[str, str]]:
+    """(what, sentence) of what was left and why, then without a `what` about the whole output."""
+    reasons: dict[str, list[Skipped]] = {}
+    for each in rewriting.left:
+        reasons.setdefault(each.reason, []).append(each)
+    left = [(_names(found), _sentence(reason)) for reason, found in reasons.items()]
+    return left + [("", _sentence(note)) for note in rewriting.notes]
+
+
+def _row(rewriting: Rewriting, step: Step, change: Change | None) -> Row:
+    return {
+        "path": rewriting.path,
+        "output": rewriting.output,
+        "name": step.name,
+        "shape": "x".join(map(str, step.shape)),
+        "dtype": step.weight.dtype,
+        **_spelled("before", step.before),
+        **_spelled("after", step.after),
+        "dim": _dim(step, change),
+        "change": step.change,
+        **({} if change is None else _numbers(change)),
+    }
+
+
+def _numbers(change: Change) -> Row:
+    return {
+        "sigma_before": change.sigma_before,
+        "sigma_after": change.sigma_after,
+        "spectral_norm": change.spectral_norm,
+        "largest_change": change.largest_change,
+        "notes": "; ".join(change.notes) or None,
+    }
+
+
+def _spelled(side: str, spelling: Spelling) -> Row:
+    return {
+        side: str(spelling),
+        f"{side}_family": spelling.family or None,
+        f"{side}_layout": spelling.layout or None,
+    }
+
+
+def _dim(step: Step, change: Change | None) -> str | None:
+    """The axis; `none` for one norm over the whole tensor, no value where no norm has an axis."""
+    families = {*step.before.family.split("+"), *step.after.family.split("+")}
+    if not families & _NORMS:
+        return None
+    axis = step.axis if change is None else change.axis
+    return "none" if axis is None else str(axis)
+
+
+def _counted(rewriting: Rewriting) -> str:
+    changed = numbers.counted(len(rewriting.steps), "weight")
+    done = f"{changed} changed" if rewriting.written else f"{changed} to change"
+    left = len(rewriting.left)
+    return f"{done}, {numbers.count(left)} left" if left else done
+
+
+def _names(found: list[Skipped]) -> str:
+    """`a`, `a, b, c`, or `a, b, c and 9 more`."""
+    named = ", ".join(shortened(escaped(each.name), _LONGEST) for each in found[:_NAMED])
+    more = len(found) - _NAMED
+    return f"{named} and {numbers.count(more)} more" if more > 0 else named
+
+
+def _sentence(text: str) -> str:
+    return shortened(escaped(text), _REASON)
