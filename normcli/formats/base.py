@@ -64,6 +64,16 @@ class Checkpoint(Protocol):
             CheckpointError: As `read`.
         """
 
+    def is_contiguous(self, name: str) -> bool:
+        """Whether `pieces` gives the entries in the order of the shape, the last index fastest."""
+
+    def spans(self, file: InputFile) -> Iterator[tuple[str, memoryview]]:
+        """All bytes of one of `files`, piece by piece, each overwritten by the next.
+
+        With each piece comes the name of the tensor whose bytes it holds (of tied ones the first),
+        or an empty name.
+        """
+
     def digest(self, file: InputFile, unwanted: Callable[[], bool] = ...) -> InputFile:
         """One of `files` with its sha256, from the descriptor that tensors are read with.
 

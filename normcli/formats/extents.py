@@ -65,6 +65,12 @@ def contiguous(shape: Shape) -> Shape:
     return tuple(reversed(strides))
 
 
+def is_contiguous(shape: Shape, stride: Shape) -> bool:
+    """Whether entries lie end to end in the order of the shape; an axis of size 1 has any stride."""
+    steps = zip(shape, stride, contiguous(shape), strict=True)
+    return 0 in shape or all(size == 1 or step == expected for size, step, expected in steps)
+
+
 def span(shape: Shape, stride: Shape) -> int:
     """Σ(size − 1)·stride + 1; 0 for a tensor without elements."""
     if 0 in shape:

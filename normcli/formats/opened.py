@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.base import Checkpoint
+from normcli.formats.extents import is_contiguous
 from normcli.formats.source import never
 from normcli.formats.spelling import quoted
 
@@ -104,6 +105,26 @@ class OpenedFile(Checkpoint):
             kind = type(error)
             message = f"{quoted(name)}: {error.message}"
             raise kind(message, hint=error.hint, where=self.path) from error
+
+    def is_contiguous(self, name: str) -> bool:
+        """As `Checkpoint.is_contiguous`."""
+        extent = self._extent(name)
+        return is_contiguous(extent.shape, extent.stride)
+
+    def spans(self, _file: InputFile) -> Iterator[tuple[str, memoryview]]:
+        """As `Checkpoint.spans`."""
+        at = 0
+        records = ((extent.record, name) for name, extent in self._extents.items())
+        for record, name in sorted(records, key=lambda each: each[0].offset):
+            if record.offset < at:  # tied: its bytes have gone by
+                continue
+            for piece in self._source.chunks(at, record.offset - at):
+                yield "", piece
+            for piece in self._source.chunks(record.offset, record.nbytes):
+                yield name, piece
+            at = record.offset + record.nbytes
+        for piece in self._source.chunks(at, self._source.size - at):
+            yield "", piece
 
     def digest(self, _file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
         """The file with its sha256."""

@@ -10,6 +10,8 @@ from normcli.formats.spelling import quoted
 from normcli.formats.strict_json import parse_json, unique
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from normcli.formats.budgets import Budgets
     from normcli.formats.source import Source
 
@@ -21,12 +23,16 @@ class ShardIndex:
     """An index, checked by itself.
 
     Attributes:
+        name: Of its file.
         weight_map: Tensor → name of the file beside the index.
         total_size: Bytes of all tensors as the index claims them, or None.
+        content: All of the JSON.
     """
 
+    name: str
     weight_map: dict[str, str]
     total_size: int | None
+    content: Mapping[str, Any]
 
 
 def read_index(source: Source, budgets: Budgets) -> ShardIndex:
@@ -48,7 +54,7 @@ def read_index(source: Source, budgets: Budgets) -> ShardIndex:
         raise CheckpointError("has an empty weight_map")
     for name, shard in weight_map.items():
         _check_shard(name, shard, budgets)
-    return ShardIndex(weight_map, _total_size(content.get("metadata")))
+    return ShardIndex(source.name, weight_map, _total_size(content.get("metadata")), content)
 
 
 def _check_shard(name: str, shard: object, budgets: Budgets) -> None:

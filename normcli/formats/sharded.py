@@ -64,7 +64,12 @@ def open_shards(
 
 
 class OpenedShards(Checkpoint):
-    """A checkpoint in several files; the contract is `Checkpoint`."""
+    """A checkpoint in several files; the contract is `Checkpoint`.
+
+    Attributes:
+        shards: Name of the file → what it holds, by itself.
+        index: What says so.
+    """
 
     def __init__(self, source: Source, index: ShardIndex, shards: Mapping[str, Checkpoint]) -> None:
         self.path = source.path
@@ -82,9 +87,9 @@ class OpenedShards(Checkpoint):
         self.opaque = _merged_opaque(shards)
         self.notes: tuple[str, ...] = (*_notes(index, self.tensors), *_shard_notes(shards))
         self.strings: Mapping[str, str] = _merged_strings(shards)
+        self.shards = shards
+        self.index = index
         self._source = source
-        self._shards = shards
-        self._map = index.weight_map
 
     def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
         """As `Checkpoint.read`; into `out`, a uint8 buffer, where one is given."""
@@ -97,26 +102,34 @@ class OpenedShards(Checkpoint):
     def _shard_of(self, name: str) -> Checkpoint:
         if name not in self.tensors:
             raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)
-        return self._shards[self._map[name]]
+        return self.shards[self.index.weight_map[name]]
+
+    def is_contiguous(self, name: str) -> bool:
+        """As `Checkpoint.is_contiguous`."""
+        return self._shard_of(name).is_contiguous(name)
+
+    def spans(self, file: InputFile) -> Iterator[tuple[str, memoryview]]:
+        """As `Checkpoint.spans`."""
+        return self.shards[file.name].spans(file)
 
     def digest(self, file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
         """The shard of that name with its sha256."""
-        return self._shards[file.name].digest(file, unwanted)
+        return self.shards[file.name].digest(file, unwanted)
 
     def leftovers(self) -> tuple[Skipped, ...]:
         """As `Checkpoint.leftovers`."""
-        return tuple(each for shard in self._shards.values() for each in shard.leftovers())
+        return tuple(each for shard in self.shards.values() for each in shard.leftovers())
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the index or a shard is not what was opened."""
         self._source.check_unchanged()
-        for shard in self._shards.values():
+        for shard in self.shards.values():
             shard.check_unchanged()
 
     def close(self) -> None:
         """Give the descriptors back."""
         self._source.close()
-        for shard in self._shards.values():
+        for shard in self.shards.values():
             shard.close()
 
 
