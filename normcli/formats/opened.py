@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.base import Checkpoint
 from normcli.formats.extents import is_contiguous
+from normcli.formats.leftovers import list_leftovers
 from normcli.formats.source import never
 from normcli.formats.spelling import quoted
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from normcli.formats.extents import Extent
     from normcli.formats.source import Source
+    from normcli.formats.torch_content import Content
     from normcli.records import InputFile, Opaque, Skipped, TensorRef
 
 
@@ -35,6 +37,7 @@ class Header:
         opaque: Foreign objects.
         notes: About the file.
         strings: `__metadata__` of safetensors.
+        content: Reads the file again, all of it as a tree; None where the tables say all.
     """
 
     format: str
@@ -45,6 +48,7 @@ class Header:
     opaque: tuple[Opaque, ...] = ()
     notes: tuple[str, ...] = ()
     strings: Mapping[str, str] = field(default_factory=dict)
+    content: Callable[[], Content] | None = None
 
 
 class OpenedFile(Checkpoint):
@@ -62,6 +66,7 @@ class OpenedFile(Checkpoint):
         self.strings: Mapping[str, str] = header.strings
         self._source = source
         self._extents = header.extents
+        self._content = header.content
         self._checked: set[int] = set()  # offsets of records whose CRC was right
 
     def read(self, name: str, *, out: Tensor | None = None) -> Tensor:
@@ -126,13 +131,41 @@ class OpenedFile(Checkpoint):
         for piece in self._source.chunks(at, self._source.size - at):
             yield "", piece
 
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Name the file in what goes wrong while it is parsed again."""
+        try:
+            yield
+        except CheckpointError as error:
+            error.where = error.where or self.path
+            raise
+
     def digest(self, _file: InputFile, unwanted: Callable[[], bool] = never) -> InputFile:
         """The file with its sha256."""
         return self._source.digest(unwanted)
 
+    def content(self) -> Content | None:
+        """All of a torch file as a tree of its own, parsed again; None for other formats.
+
+        Raises:
+            ChangedError: Somebody wrote to the file in the meantime.
+        """
+        if self._content is None:
+            return None
+        with self._placed():
+            content = self._content()
+        self.check_unchanged()
+        return content
+
     def leftovers(self) -> tuple[Skipped, ...]:
         """As `Checkpoint.leftovers`."""
-        return self.skipped
+        content = self.content()
+        if content is None:
+            return self.skipped
+        with self._placed():
+            listed = list_leftovers(content)
+        names = {each.name for each in listed}
+        return (*listed, *(each for each in self.skipped if each.name not in names))
 
     def check_unchanged(self) -> None:
         """Raise `ChangedError` if the file is not what was opened."""

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError
 from normcli.formats.pickle_nodes import (
+    ByteArrayNode,
+    Call,
+    CalledText,
     DictNode,
     DtypeNode,
     GlobalNode,
     SetNode,
+    SizeNode,
     StorageType,
 )
 from normcli.formats.pickle_tensors import (
@@ -59,7 +63,7 @@ _QSCHEMES = (
 CONSTANTS: dict[tuple[str, str], Any] = {
     **{("torch", name): DtypeNode(name) for name in (*ITEMSIZE, *_OTHER_DTYPES)},
     **{("torch", name): StorageType(dtype) for name, dtype in _STORAGES.items()},
-    **{("torch", name): name for name in _QSCHEMES},
+    **{("torch", name): CalledText(name, GlobalNode("torch", name)) for name in _QSCHEMES},
     ("torch.storage", "UntypedStorage"): StorageType(""),
     ("torch", "Tensor"): GlobalNode("torch", "Tensor"),
     ("torch.nn.parameter", "Parameter"): GlobalNode("torch.nn.parameter", "Parameter"),
@@ -86,7 +90,8 @@ def _ordered_dict(args: Args) -> DictNode:
     pairs = args[0] if args else []
     if len(args) > 1 or not isinstance(pairs, list):
         raise TypeError
-    return DictNode({key: value for key, value in map(_pair, pairs)})  # noqa: C416 - checks arity
+    items = {key: value for key, value in map(_pair, pairs)}  # noqa: C416 - checks arity
+    return DictNode(items, ordered=True)
 
 
 def _pair(pair: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a value of the file
@@ -96,22 +101,27 @@ def _pair(pair: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a value of the file
     return key, value
 
 
-def _set(args: Args) -> SetNode:
+def _set(args: Args, *, frozen: bool = False) -> SetNode:
     members = args[0] if args else []
     if len(args) > 1 or not isinstance(members, list | tuple):
         raise TypeError
-    return SetNode(list(members))
+    return SetNode(list(members), frozen)
 
 
-def _size(args: Args) -> tuple[Any, ...]:
+def _frozen_set(args: Args) -> SetNode:
+    return _set(args, frozen=True)
+
+
+def _size(args: Args) -> SizeNode:
     (sizes,) = args
     if not isinstance(sizes, list | tuple):
         raise TypeError
-    return tuple(sizes)
+    return SizeNode(sizes)
 
 
-def _device(args: Args) -> str:
-    return ":".join(str(part) for part in args if isinstance(part, str | int))
+def _device(args: Args) -> CalledText:
+    text = ":".join(str(part) for part in args if isinstance(part, str | int))
+    return CalledText(text, Call(GlobalNode("torch", "device"), args))
 
 
 def _bytes(args: Args) -> bytes:
@@ -119,6 +129,11 @@ def _bytes(args: Args) -> bytes:
     if args:
         raise TypeError
     return b""
+
+
+def _bytearray(args: Args) -> ByteArrayNode:
+    """`bytearray(text, 'latin-1')`: how protocol 2 spells it."""
+    return ByteArrayNode(_encode(args) if args else b"")
 
 
 def _first(args: Args) -> Any:  # noqa: ANN401 - a value of the file
@@ -133,21 +148,23 @@ def _encode(args: Args) -> bytes:
     return text.encode("latin-1")
 
 
-def _layout(args: Args) -> str:
+def _layout(args: Args) -> CalledText:
     (layout,) = args
     if not isinstance(layout, str):
         raise TypeError
-    return layout
+    return CalledText(layout, Call(GlobalNode("torch.serialization", "_get_layout"), args))
 
 
 CALLS: dict[tuple[str, str], Callable[[Args], Any]] = {
     ("collections", "OrderedDict"): _ordered_dict,
     ("builtins", "set"): _set,
-    ("builtins", "frozenset"): _set,
+    ("builtins", "frozenset"): _frozen_set,
     ("__builtin__", "set"): _set,
-    ("__builtin__", "frozenset"): _set,
+    ("__builtin__", "frozenset"): _frozen_set,
     ("builtins", "bytes"): _bytes,
     ("__builtin__", "bytes"): _bytes,
+    ("builtins", "bytearray"): _bytearray,
+    ("__builtin__", "bytearray"): _bytearray,
     ("_codecs", "encode"): _encode,
     ("torch", "Size"): _size,
     ("torch", "device"): _device,

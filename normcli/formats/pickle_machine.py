@@ -6,11 +6,14 @@ It never imports, calls or builds anything that the file names. A name that is n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from normcli.errors import CheckpointError
 from normcli.formats.pickle_globals import CALLS, CONSTANTS, SCRIPT_CALLS, call
 from normcli.formats.pickle_nodes import (
+    ByteArrayNode,
+    Call,
     DictNode,
     GlobalNode,
     OpaqueNode,
@@ -18,6 +21,7 @@ from normcli.formats.pickle_nodes import (
     SetNode,
     StorageNode,
     TensorNode,
+    UnreadTensor,
 )
 from normcli.formats.pickle_stack import DICT_MEMORY, PickleStack, Value
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from normcli.formats.meter import Meter
     from normcli.formats.pickle_bytes import PickleBytes
 
+AnyTensor: TypeAlias = TensorNode | UnreadTensor
 Load: TypeAlias = "Callable[[Value], StorageNode]"
 
 _STOP = ord(".")
@@ -41,6 +46,7 @@ class PickleMachine(PickleStack):
         load: Persistent id → storage.
         named: Foreign names and how often each one is read, counted on.
         script: Whether this is a TorchScript archive, whose classes are not foreign.
+        exact: Whether tensors remember the call that builds them, so that they can be written.
     """
 
     def __init__(
@@ -51,11 +57,13 @@ class PickleMachine(PickleStack):
         named: dict[str, int],
         *,
         script: bool = False,
+        exact: bool = False,
     ) -> None:
         super().__init__(stream, meter)
         self.named = named
         self._load = load
         self._script = script
+        self._exact = exact
 
     def run(self) -> Value:
         """What the pickle describes.
@@ -84,7 +92,7 @@ class PickleMachine(PickleStack):
     def frozen_set(self) -> None:
         """FROZENSET."""
         members = self.pop_mark()
-        self.push(SetNode(members))
+        self.push(SetNode(members, frozen=True))
 
     def name_global(self, module: str, name: str) -> None:
         """GLOBAL: a known name, or one that is foreign and counted."""
@@ -157,6 +165,8 @@ class PickleMachine(PickleStack):
         made = call(function, args)
         if isinstance(made, bytes):
             self.meter.created(len(made))
+        if self._exact and isinstance(made, TensorNode | UnreadTensor):
+            return _remembering(made, Call(function, args))
         return made
 
     def build(self) -> None:
@@ -173,6 +183,14 @@ class PickleMachine(PickleStack):
     def persistent(self) -> None:
         """BINPERSID."""
         self.push(self._load(self.pop()))
+
+
+def _remembering(tensor: AnyTensor, call: Call) -> AnyTensor:
+    """The tensor with its call; what only wraps a tensor becomes a node of its own."""
+    if tensor.call is not None:
+        return replace(tensor, call=call)
+    tensor.call = call
+    return tensor
 
 
 def _is_script(node: GlobalNode) -> bool:
@@ -219,7 +237,7 @@ OPCODES: dict[int, Callable[[PickleMachine], None]] = {
         "B": lambda m: m.push(m.raw(_number(m, 4))),
         "C": lambda m: m.push(m.raw(_number(m, 1))),
         "\x8e": lambda m: m.push(m.raw(_number(m, 8))),
-        "\x96": lambda m: m.push(m.raw(_number(m, 8))),
+        "\x96": lambda m: m.push(ByteArrayNode(m.raw(_number(m, 8)))),
         ")": lambda m: m.push(()),
         "\x85": lambda m: m.tuple_of(1),
         "\x86": lambda m: m.tuple_of(2),

@@ -7,7 +7,10 @@ of these.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(slots=True, eq=False)
@@ -17,10 +20,12 @@ class DictNode:
     Attributes:
         items: As stored, in order; keys are scalars or flat tuples of them.
         metadata: What a state dict carries as `_metadata`, or None.
+        ordered: Whether it is an OrderedDict.
     """
 
     items: dict[Any, Any] = field(default_factory=dict)
     metadata: Any = None
+    ordered: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +33,7 @@ class SetNode:
     """A set or a frozenset: its members in the order of the file."""
 
     members: list[Any] = field(default_factory=list)
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,49 @@ class GlobalNode:
     def what(self) -> str:
         """`module.name`."""
         return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as the pickle spells it: what a writer repeats to give the same object again."""
+
+    function: GlobalNode
+    args: tuple[Any, ...]
+
+    @property
+    def what(self) -> str:
+        """`module.name` of the function."""
+        return self.function.what
+
+
+class CalledText(str):
+    """What a name or a call says in one word: a device, a layout, a scheme of quantization.
+
+    Attributes:
+        call: The name, or the call, that it stands for.
+    """
+
+    __slots__ = ("call",)
+
+    call: GlobalNode | Call
+
+    def __new__(cls, text: str, call: GlobalNode | Call) -> Self:
+        """The word, with what it stands for."""
+        made = super().__new__(cls, text)
+        made.call = call
+        return made
+
+
+class SizeNode(tuple[Any, ...]):
+    """A torch.Size."""
+
+    __slots__ = ()
+
+
+class ByteArrayNode(bytes):
+    """A bytearray."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +132,7 @@ class TensorNode:
         stride: In elements.
         dtype: Of its elements.
         attributes: Whether the file hangs attributes on it, which are ignored.
+        call: What the pickle builds it by, where the machine is told to remember.
     """
 
     storage: StorageNode
@@ -91,6 +141,7 @@ class TensorNode:
     stride: tuple[int, ...]
     dtype: str
     attributes: bool = False
+    call: Call | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,10 +151,12 @@ class UnreadTensor:
     Attributes:
         kind: As the report says it.
         parts: What it is made of, for the tensors and objects inside.
+        call: As in `TensorNode`.
     """
 
     kind: str
     parts: list[Any] = field(default_factory=list)
+    call: Call | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError
@@ -13,6 +14,7 @@ from normcli.formats.pickle_machine import PickleMachine
 from normcli.formats.pickle_nodes import DictNode, GlobalNode, StorageNode, StorageType
 from normcli.formats.sections import find_tensors
 from normcli.formats.spelling import counted, quoted
+from normcli.formats.torch_content import Content
 from normcli.formats.torch_tables import TorchTables, torch_header
 
 if TYPE_CHECKING:
@@ -29,18 +31,32 @@ _PROTOCOL = 1001
 def read_torch_legacy(source: Source, budgets: Budgets) -> Header:
     """The header of a legacy file; every storage is found, so that nothing stands between them."""
     meter = Meter(budgets)
-    stream = PickleBytes(source, 0, min(source.size, budgets.pickle))
-    storages = _Storages()
     named: dict[str, int] = {}
-    start = [PickleMachine(stream, meter, _no_storage, named).run() for _ in range(3)]
-    _check_start(*start)
-    root = PickleMachine(stream, meter, storages.load, named).run()
-    keys = PickleMachine(stream, meter, _no_storage, named).run()
+    root, records = _parsed(source, meter, named)
     found = find_tensors(root, meter)
-    records = _records(source, stream.position, storages.nodes, keys)
     tables = TorchTables(records.__getitem__, budgets)
     tables.fill(found)
-    return torch_header("torch-legacy", tables, found, named, [])
+    content = partial(_content, source, budgets)
+    return torch_header("torch-legacy", tables, found, named, content)
+
+
+def _content(source: Source, budgets: Budgets) -> Content:
+    """The same file as a tree; nothing of the first reading is kept for it."""
+    root, records = _parsed(source, Meter(budgets), {}, exact=True)
+    return Content(root, source, records.__getitem__, budgets)
+
+
+def _parsed(
+    source: Source, meter: Meter, named: dict[str, int], *, exact: bool = False
+) -> tuple[Value, dict[str, Record]]:
+    """What the fourth pickle describes, and where each storage lies; all rules are checked."""
+    stream = PickleBytes(source, 0, min(source.size, meter.budgets.pickle))
+    storages = _Storages()
+    start = [PickleMachine(stream, meter, _no_storage, named).run() for _ in range(3)]
+    _check_start(*start)
+    root = PickleMachine(stream, meter, storages.load, named, exact=exact).run()
+    keys = PickleMachine(stream, meter, _no_storage, named).run()
+    return root, _records(source, stream.position, storages.nodes, keys)
 
 
 def _check_start(magic: Value, protocol: Value, system: Value) -> None:

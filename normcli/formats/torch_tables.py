@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from normcli.formats.extents import Record
     from normcli.formats.pickle_nodes import TensorNode
     from normcli.formats.sections import Found
+    from normcli.formats.torch_content import Content
 
 View: TypeAlias = tuple[str, int, tuple[int, ...], tuple[int, ...]]
 
@@ -92,7 +93,11 @@ class TorchTables:
 
 
 def torch_header(
-    kind: str, tables: TorchTables, found: Found, named: Mapping[str, int], notes: list[str]
+    kind: str,
+    tables: TorchTables,
+    found: Found,
+    named: Mapping[str, int],
+    content: Callable[[], Content],
 ) -> Header:
     """All that is known of a torch file.
 
@@ -101,28 +106,29 @@ def torch_header(
         tables: Filled.
         found: What the pickle holds.
         named: Foreign name → how often the pickle reads it.
-        notes: What the reader of the container has to say.
+        content: Reads the file again, all of it as a tree.
     """
     opaque = tuple(Opaque(what, count, found.places.get(what, "")) for what, count in named.items())
     return Header(
         kind,
         tables.tensors,
         tables.extents,
-        {section: _metadata(node) for section, node in found.metadata.items()},
+        {section: plain_metadata(node) for section, node in found.metadata.items()},
         tuple(found.skipped),
         opaque,
-        (*notes, *_notes(found)),
+        _notes(found),
+        content=content,
     )
 
 
-def _notes(found: Found) -> list[str]:
+def _notes(found: Found) -> tuple[str, ...]:
     notes = []
     marked = sum(node.attributes for _, _, node in found.tensors)
     if marked:
         notes.append(f"Python attributes of {marked} tensors were ignored")
     if found.cycle:
         notes.append("a container in the pickle holds itself; it is named once")
-    return notes
+    return tuple(notes)
 
 
 def _view(node: TensorNode) -> View:
@@ -134,11 +140,11 @@ def _identity(node: TensorNode) -> str:
     return f"{node.storage.key}+{node.start}:{shape}:{stride}"
 
 
-def _metadata(node: Any, levels: int = 8) -> Any:  # noqa: ANN401 - plain data of the file
+def plain_metadata(node: Any, levels: int = 8) -> Any:  # noqa: ANN401 - plain data of the file
     """`_metadata` as plain Python; what is neither a dict nor a scalar becomes None."""
     if isinstance(node, DictNode) and levels:
-        return {key: _metadata(item, levels - 1) for key, item in node.items.items()}
+        return {key: plain_metadata(item, levels - 1) for key, item in node.items.items()}
     if isinstance(node, list | tuple | SetNode) and levels:
         members = node.members if isinstance(node, SetNode) else node
-        return [_metadata(item, levels - 1) for item in members]
+        return [plain_metadata(item, levels - 1) for item in members]
     return node if isinstance(node, str | int | float | bool) else None

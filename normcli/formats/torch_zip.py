@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.extents import Record
@@ -14,6 +15,7 @@ from normcli.formats.pickle_machine import PickleMachine
 from normcli.formats.pickle_nodes import StorageNode, StorageType
 from normcli.formats.sections import find_tensors
 from normcli.formats.spelling import counted, quoted, several
+from normcli.formats.torch_content import Content
 from normcli.formats.torch_tables import TorchTables, torch_header
 from normcli.formats.zip_container import STORED, Entry, read_entries
 from normcli.records import Skipped
@@ -26,29 +28,53 @@ if TYPE_CHECKING:
 
 def read_torch_zip(source: Source, budgets: Budgets) -> Header:
     """The header of a zip archive of torch, TorchScript or not."""
-    entries = read_entries(source, budgets)
-    if "data.pkl" not in entries:
-        raise _no_pickle(entries)
-    script = "constants.pkl" in entries  # as torch.load tells the two apart
-    swap = _is_big_endian(source, entries)
-    storages = _Storages(entries)
-    pickle = _stored(entries["data.pkl"])
-    if pickle.nbytes > budgets.pickle:
-        raise RefusedError(f"its pickle has {pickle.nbytes} bytes, the limit is {budgets.pickle}")
-    check_crc(source, pickle)
+    archive = _Archive(source, budgets)
     meter = Meter(budgets)
-    stream = PickleBytes(source, pickle.offset, pickle.nbytes)
     named: dict[str, int] = {}
-    machine = PickleMachine(stream, meter, storages.load, named, script=script)
-    found = find_tensors(machine.run(), meter)
-    if stream.left:
-        raise CheckpointError(f"its pickle goes on for {stream.left} bytes after STOP")
-    if script and any(name.startswith("constants/") for name in entries):
+    found = find_tensors(archive.root(meter, named), meter)
+    if archive.script and archive.has_constants:
         found.skipped.append(Skipped("constants/…", "TorchScript constants"))
-    tables = TorchTables(storages.record, budgets, swap=swap)
+    tables = TorchTables(archive.storages.record, budgets, swap=archive.swap)
     tables.fill(found)
-    kind = "torchscript" if script else "torch-zip"
-    return torch_header(kind, tables, found, named, [])
+    kind = "torchscript" if archive.script else "torch-zip"
+    content = partial(_content, source, budgets)
+    return torch_header(kind, tables, found, named, content)
+
+
+def _content(source: Source, budgets: Budgets) -> Content:
+    """The same file as a tree; nothing of the first reading is kept for it."""
+    archive = _Archive(source, budgets)
+    root = archive.root(Meter(budgets), {}, exact=True)
+    return Content(root, source, archive.storages.record, budgets, archive.swap)
+
+
+class _Archive:
+    """The entries of an archive, and its pickle on demand."""
+
+    def __init__(self, source: Source, budgets: Budgets) -> None:
+        entries = read_entries(source, budgets)
+        if "data.pkl" not in entries:
+            raise _no_pickle(entries)
+        self.script = "constants.pkl" in entries  # as torch.load tells the two apart
+        self.has_constants = any(name.startswith("constants/") for name in entries)
+        self.swap = _is_big_endian(source, entries)
+        self.storages = _Storages(entries)
+        self._source = source
+        self._pickle = _stored(entries["data.pkl"])
+        if self._pickle.nbytes > budgets.pickle:
+            raise RefusedError(
+                f"its pickle has {self._pickle.nbytes} bytes, the limit is {budgets.pickle}"
+            )
+
+    def root(self, meter: Meter, named: dict[str, int], *, exact: bool = False) -> Any:  # noqa: ANN401 - a node or plain data
+        """What the pickle describes; the arguments are the machine's."""
+        check_crc(self._source, self._pickle)
+        stream = PickleBytes(self._source, self._pickle.offset, self._pickle.nbytes)
+        load = self.storages.load
+        root = PickleMachine(stream, meter, load, named, script=self.script, exact=exact).run()
+        if stream.left:
+            raise CheckpointError(f"its pickle goes on for {stream.left} bytes after STOP")
+        return root
 
 
 class _Storages:
