@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from normcli.commands.apply import apply
+    from normcli.commands.convert import convert
     from normcli.commands.inspect import inspect
     from normcli.commands.ls import ls
+    from normcli.commands.refresh import refresh
+    from normcli.commands.remove import remove
     from normcli.commands.trace import trace
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "inspect", "ls", "trace"]
+__all__ = [
+    "__version__",
+    "apply",
+    "convert",
+    "inspect",
+    "ls",
+    "refresh",
+    "remove",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> object:
     """Import a public function when it is first asked for: `import normcli` loads no torch."""
-    if name == "inspect":
-        from normcli.commands.inspect import inspect
-
-        return inspect
-    if name == "ls":
-        from normcli.commands.ls import ls
-
-        return ls
-    if name == "trace":
-        from normcli.commands.trace import trace
-
-        return trace
+    if name in __all__:
+        return getattr(import_module(f"normcli.commands.{name}"), name)
     raise AttributeError(f"module 'normcli' has no attribute {name!r}")

@@ -90,7 +90,7 @@ def inspect(
         if expect_sha256 is not None:
             expect(checkpoint, expect_sha256)
         weights, skipped, notes = listed(checkpoint, include, exclude, everything=everything)
-        with background(partial(_hashed, checkpoint, wanted=sha256)) as hashed:
+        with background(partial(hashed_files, checkpoint, wanted=sha256)) as hashed:
             from normcli.measure import Options, measure  # torch: only for a file that is sound
 
             results = measure(
@@ -123,7 +123,7 @@ def _metrics(names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(METRIC_NAMES if names is None else names)
 
 
-def _hashed(
+def hashed_files(
     checkpoint: Checkpoint, unwanted: Callable[[], bool], *, wanted: bool
 ) -> tuple[InputFile, ...]:
     """The files with their sha256, several at a time; as they are where it is not wanted."""

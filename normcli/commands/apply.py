@@ -1,0 +1,153 @@
+"""`apply`: a norm put on plain weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from normcli.commands.rewriting import Request, rewritten
+from normcli.errors import UsageError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+
+    from normcli.commands.inspect import Progress
+    from normcli.records import Axis, Rewriting
+
+
+def apply(
+    path: str | PathLike[str],
+    *,
+    norm: str,
+    layout: str | None = None,
+    stack: bool = False,
+    iterations: int | None = None,
+    seed: int = 0,
+    coefficient: float | None = None,
+    clip: float | None = None,
+    rtol: float = 1e-6,
+    output: str | PathLike[str] | None = None,
+    force: bool = False,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    dims: Mapping[str, Axis] | None = None,
+    allow_nonfinite: bool = False,
+    drop_optimizer: bool = False,
+    drop_opaque: bool = False,
+    dry_run: bool = False,
+    jobs: int | None = None,
+    memory: int | None = None,
+    budget_scale: float = 1.0,
+    sha256: bool = True,
+    expect_sha256: str | None = None,
+    observe: Callable[[str, Progress], None] | None = None,
+) -> Rewriting:
+    """Put spectral norm or weight norm on every weight, as torch stores it, or bake it in.
+
+    Args:
+        path: A file, a folder of shards, an index, or one shard.
+        norm: `spectral` or `weight`.
+        layout: `legacy`, `parametrized`, or for spectral norm `plain`; without one that of the
+            states in the file, else `parametrized`.
+        stack: Put a spectral norm on weights that have a parametrized norm already.
+        iterations: Write the u and v that torch's own initialization has after so many power
+            steps; without it the converged top singular pair.
+        seed: Of a random start: what `torch.manual_seed` would be given before each weight.
+        coefficient: σ₁ of the result, for `plain`; 1 without.
+        clip: Scale only what exceeds it, down to it, for `plain`.
+        rtol: Relative width of the bracket that holds σ₁.
+        output: File, or folder of shards; without it a name beside the input.
+        force: Replace a file that exists.
+        in_place: Replace the input; stands alone.
+        include: Globs on `SECTION/KEY` or KEY; all weights without one.
+        exclude: Globs of weights to leave as they are.
+        dims: Glob → row axis, where the file does not tell.
+        allow_nonfinite: Write a result that holds NaN or Inf.
+        drop_optimizer: Leave optimizer states out, where their indices would not fit any more.
+        drop_opaque: Leave out what the output cannot hold: foreign objects, and plain data in
+            safetensors.
+        dry_run: Plan, and write nothing.
+        jobs: Weights worked on at the same time; one a processor without.
+        memory: Bytes of weights in flight; about four times the largest tensor without.
+        budget_scale: Factor on the limits of `normcli.formats.budgets`, for a trusted large file.
+        sha256: Whether the result has the hashes of input and output, and max |ΔW| of every weight.
+        expect_sha256: Hex digest that the input must have.
+        observe: Called with the name of each weight that is done.
+
+    Raises:
+        CheckpointError: The input cannot be read, or is refused.
+        OutputError: The output cannot be written.
+        UsageError: An option cannot be meant.
+    """
+    _check(norm, layout, stack=stack, iterations=iterations, coefficient=coefficient, clip=clip)
+    from normcli.rewrite.options import Options
+
+    options = Options(
+        include=tuple(include),
+        exclude=tuple(exclude),
+        dims=dims or {},
+        norm=norm,
+        layout=layout,
+        stack=stack,
+        iterations=iterations,
+        seed=seed,
+        coefficient=coefficient,
+        clip=clip,
+        rtol=rtol,
+        allow_nonfinite=allow_nonfinite,
+        thorough=sha256,
+    )
+    request = Request(
+        output=output,
+        force=force,
+        in_place=in_place,
+        drop_optimizer=drop_optimizer,
+        drop_opaque=drop_opaque,
+        dry_run=dry_run,
+        jobs=jobs,
+        memory=memory,
+        budget_scale=budget_scale,
+        sha256=sha256,
+        expect_sha256=expect_sha256,
+        observe=observe,
+    )
+    return rewritten("apply", path, options, request, word=norm)
+
+
+_LAYOUTS = ("legacy", "parametrized", "plain")
+
+
+def _check(
+    norm: str,
+    layout: str | None,
+    *,
+    stack: bool,
+    iterations: int | None,
+    coefficient: float | None,
+    clip: float | None,
+) -> None:
+    """Refuse what cannot be meant together."""
+    if norm not in ("spectral", "weight"):
+        raise UsageError(f"no norm is called {norm!r}", hint=closest(norm, ("spectral", "weight")))
+    if layout is not None and layout not in _LAYOUTS:
+        hint = closest(layout, _LAYOUTS)
+        raise UsageError(f"no layout is called {layout!r}", where="--layout", hint=hint)
+    plain = layout == "plain"
+    if norm == "weight" and plain:
+        hint = "weight norm does not change the weight: there is nothing to bake"
+        raise UsageError("plain is for spectral norm", where="--layout", hint=hint)
+    if iterations is not None and (norm == "weight" or plain or iterations < 0):
+        message = "0 or more power steps make u and v of a spectral norm; a baked one keeps none"
+        raise UsageError(message, where="--iterations")
+    if stack and (norm == "weight" or plain):
+        message = "torch stacks a parametrized spectral norm only"
+        raise UsageError(message, where="--stack", hint="remove the norm below first")
+    for option, value in (("--coefficient", coefficient), ("--clip", clip)):
+        if value is not None and not (plain and 0 < value < float("inf")):
+            hint = "a spectral norm in torch divides by σ alone: --layout plain bakes another one"
+            raise UsageError(
+                "expected a positive number, with --layout plain", where=option, hint=hint
+            )
+    if coefficient is not None and clip is not None:
+        raise UsageError("excludes --clip", where="--coefficient", hint="give one of them")

@@ -1,0 +1,264 @@
+"""What all writers share: open, plan, look at the values, write, and tell what was done."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from normcli.commands.inspect import Progress, hashed_files
+from normcli.commands.pin import expect
+from normcli.errors import NormcliError, UsageError
+from normcli.formats import open_checkpoint
+from normcli.records import Rewriting, Skipped
+from normcli.reparam import weights
+from normcli.stream import background, default_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from normcli.formats import Blueprint
+    from normcli.formats.base import Checkpoint
+    from normcli.records import InputFile, Step
+    from normcli.rewrite.options import Options
+    from normcli.rewrite.plan import Planned
+    from normcli.rewrite.settled import Settled
+    from normcli.rewrite.target import Target
+
+    Observe = Callable[[str, Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of every writer alike; the attributes are options of the commands.
+
+    Attributes:
+        output: None is a name beside the input.
+        force: Replace a file that exists.
+        in_place: Replace the input.
+        drop_optimizer: Leave optimizer states out.
+        drop_opaque: Leave out what the output cannot hold.
+        max_shard_size: Bytes of tensors in one shard.
+        dry_run: Plan, and write nothing.
+        jobs: Weights worked on at the same time.
+        memory: Bytes of weights in flight.
+        budget_scale: As in `open_checkpoint`.
+        sha256: Whether every byte is hashed, and every change computed.
+        expect_sha256: Hex digest that the input must have.
+        observe: Called with the name of each weight that is done.
+    """
+
+    output: str | PathLike[str] | None = None
+    force: bool = False
+    in_place: bool = False
+    drop_optimizer: bool = False
+    drop_opaque: bool = False
+    max_shard_size: int | None = None
+    dry_run: bool = False
+    jobs: int | None = None
+    memory: int | None = None
+    budget_scale: float = 1.0
+    sha256: bool = True
+    expect_sha256: str | None = None
+    observe: Observe | None = None
+
+
+def rewritten(
+    verb: str,
+    path: str | PathLike[str],
+    options: Options,
+    request: Request,
+    *,
+    word: str,
+) -> Rewriting:
+    """The checkpoint rewritten, or what would become of it.
+
+    Args:
+        verb: One of `VERBS`.
+        path: Of the input.
+        options: Of the verb.
+        request: Of all writers.
+        word: What the name of the output says, where none was given.
+    """
+    with open_checkpoint(
+        path, allow_opaque=request.drop_opaque, budget_scale=request.budget_scale
+    ) as checkpoint:
+        try:
+            if request.expect_sha256 is not None:
+                expect(checkpoint, request.expect_sha256)
+            run = _Run(verb, checkpoint, options, request, word)
+            return run.planned() if request.dry_run else run.written()
+        except NormcliError as error:
+            error.where = error.where or checkpoint.path
+            raise
+
+
+class _Run:
+    """One rewriting of one opened checkpoint."""
+
+    def __init__(
+        self, verb: str, checkpoint: Checkpoint, options: Options, request: Request, word: str
+    ) -> None:
+        from normcli.rewrite.running import WRITES
+        from normcli.rewrite.target import target_of
+
+        self.verb, self.checkpoint, self.options, self.request = verb, checkpoint, options, request
+        self.target: Target = target_of(
+            checkpoint,
+            word,
+            output=request.output,
+            force=request.force,
+            in_place=request.in_place,
+            sharded=request.max_shard_size is not None,
+        )
+        self.target.check(checkpoint)
+        listed = weights(checkpoint.tensors, checkpoint.metadata)
+        self.plan: Planned = WRITES[verb].plan(listed, options)
+        if not self.plan.steps and not self.plan.left and verb != "convert":
+            raise UsageError(_NOTHING[verb], hint="normcli ls shows what it holds")
+
+    def planned(self) -> Rewriting:
+        """What would be done, from the header alone."""
+        blueprint = self._blueprint(self.plan.steps)
+        return self._told(blueprint, self.plan.steps, self.plan.left)
+
+    def written(self) -> Rewriting:
+        """What was done."""
+        from normcli.rewrite.running import default_budget, settled, tensors_in_order
+        from normcli.rewrite.writing import write
+
+        checkpoint, request = self.checkpoint, self.request
+        self._blueprint(self.plan.steps)  # refuses before anything is computed
+        jobs = request.jobs or default_workers()
+        done, left = settled(
+            checkpoint,
+            self.plan.steps,
+            self.options,
+            jobs=jobs,
+            budget=request.memory,
+            observe=self._observer(),
+        )
+        steps = [step for step in self.plan.steps if step.name in done]
+        blueprint = self._blueprint(steps)
+        order = [name for file in blueprint.files for name in file.order]
+        with background(partial(hashed_files, checkpoint, wanted=request.sha256)) as hashes:
+            tensors = tensors_in_order(
+                done,
+                order,
+                steps,
+                jobs=jobs,
+                budget=request.memory or default_budget(checkpoint),
+            )
+            files = write(
+                checkpoint,
+                blueprint,
+                self.target,
+                tensors,
+                workers=jobs,
+                hashed=request.sha256,
+            )
+            inputs = hashes()
+        return self._told(
+            blueprint, steps, [*self.plan.left, *left], done=done, files=files, inputs=inputs
+        )
+
+    def _blueprint(self, steps: Sequence[Step]) -> Blueprint:
+        """The output as these steps make it; refuses what cannot be."""
+        from normcli.formats import blueprint
+        from normcli.rewrite.metadata import rewritten as new_metadata
+        from normcli.rewrite.optimizer import check_optimizer
+        from normcli.rewrite.plan import check_free, draft_of
+
+        checkpoint, request = self.checkpoint, self.request
+        check_free(checkpoint, steps)
+        check_optimizer(checkpoint, steps, dropped=request.drop_optimizer)
+        draft = draft_of(
+            steps,
+            new_metadata(checkpoint.metadata, steps),
+            drop_opaque=request.drop_opaque,
+            drop_optimizer=request.drop_optimizer,
+            max_shard_size=request.max_shard_size,
+        )
+        found = blueprint(checkpoint, draft, self.target.format)
+        self.target.check(checkpoint, found.nbytes)
+        return found
+
+    def _observer(self) -> Callable[[Step], None]:
+        observe, steps = self.request.observe, self.plan.steps
+        total = sum(step.weight.nbytes for step in steps)
+        count = nbytes = 0
+
+        def done(step: Step) -> None:
+            nonlocal count, nbytes
+            count, nbytes = count + 1, nbytes + step.weight.nbytes
+            if observe is not None:
+                observe(step.name, Progress(count, len(steps), nbytes, total))
+
+        return done
+
+    def _told(
+        self,
+        blueprint: Blueprint,
+        steps: Sequence[Step],
+        left: Sequence[Skipped],
+        *,
+        done: Mapping[str, Settled] | None = None,
+        files: tuple[InputFile, ...] = (),
+        inputs: tuple[InputFile, ...] | None = None,
+    ) -> Rewriting:
+        dropped = [Skipped(each.name, f"dropped: {each.reason}") for each in blueprint.dropped]
+        return Rewriting(
+            verb=self.verb,
+            path=self.checkpoint.path,
+            format=self.checkpoint.format,
+            files=self.checkpoint.files if inputs is None else inputs,
+            output=str(self.target.path),
+            output_format=blueprint.format,
+            output_files=files,
+            steps=tuple(steps),
+            changes={name: each.change for name, each in (done or {}).items()},
+            left=(*left, *dropped),
+            notes=(*self.checkpoint.notes, *blueprint.notes),
+            options=_given(self.options, self.request),
+            versions=_versions(),
+            written=bool(files),
+        )
+
+
+_UNTOLD = frozenset({"output", "thorough", "sha256", "observe", "dry_run"})
+
+_NOTHING = {
+    "apply": "holds no weight that a norm could be put on: floating, two axes or more, `weight`",
+    "remove": "holds no norm state, so that there is nothing to remove",
+    "refresh": "holds no spectral norm, so that there are no u and v to refresh",
+}
+
+
+def _given(options: Options, request: Request) -> dict[str, Any]:
+    """The options that are not as they are by default, by name."""
+    given: dict[str, Any] = {}
+    for source in (options, request):
+        default = type(source)()
+        for each in fields(source):
+            value = getattr(source, each.name)
+            if each.name not in _UNTOLD and value != getattr(default, each.name):
+                given[each.name] = _plain(value)
+    return given
+
+
+def _plain(value: object) -> object:
+    """An option as JSON can hold it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _versions() -> dict[str, str]:
+    from normcli import __version__
+
+    python = platform.python_version()
+    return {"normcli": __version__, "torch": version("torch"), "python": python}
