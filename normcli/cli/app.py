@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from typer.main import get_command
 
-from normcli.cli import inspect, ls, trace
+from normcli.cli import apply, convert, inspect, ls, refresh, remove, trace
 from normcli.cli.help import Command, Group
 from normcli.cli.options import Version  # noqa: TC001 - typer reads the annotations
 
@@ -18,11 +18,19 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "inspect": inspect.inspect,
     "ls": ls.ls,
     "trace": trace.trace,
+    "apply": apply.apply,
+    "remove": remove.remove,
+    "convert": convert.convert,
+    "refresh": refresh.refresh,
 }
 EXAMPLES: Mapping[str, str] = {
     "inspect": inspect.EXAMPLES,
     "ls": ls.EXAMPLES,
     "trace": trace.EXAMPLES,
+    "apply": apply.EXAMPLES,
+    "remove": remove.EXAMPLES,
+    "convert": convert.EXAMPLES,
+    "refresh": refresh.EXAMPLES,
 }
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -30,6 +38,8 @@ _EXAMPLES = """\
 normcli inspect model.safetensors          every weight with its norms
 normcli ls model.pt                        the header only, at once
 normcli trace gan.pt D/conv.weight         one power iteration, step by step
+normcli apply --spectral model.pt          writes model.spectral.pt
+normcli remove model.pt                    writes model.plain.pt
 normcli inspect a.pt --format json | jq    for programs
 """
 

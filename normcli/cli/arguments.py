@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -39,15 +40,13 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def size(text: str) -> int:
+def size(text: str, where: str = "--memory") -> int:
     """Bytes: `2GB` (10⁹ each), `512MiB` (2²⁰ each), or a plain number."""
     match = _SIZE.fullmatch(text.strip())
     unit = match and _UNITS.get(match[2].lower())
     nbytes = int(float(match[1]) * unit) if match and unit else 0
     if nbytes < 1:
-        raise UsageError(
-            f"{text!r} is not a size", where="--memory", hint="write 2GB, 512MiB or bytes"
-        )
+        raise UsageError(f"{text!r} is not a size", where=where, hint="write 2GB, 512MiB or bytes")
     return nbytes
 
 
@@ -84,11 +83,22 @@ def order(sort: str | None, limit: int | None, known: Iterable[str]) -> Order:
     return Order(one_of(column, known, what="column", where="--sort"), direction == "desc", limit)
 
 
+def fraction(option: str, value: float) -> None:
+    """Refuse a value that is not between 0 and 1."""
+    if not 0 < value < 1:
+        raise UsageError(f"{value} is not between 0 and 1", where=option)
+
+
+def positive(option: str, value: float | None) -> None:
+    """Refuse a value that is not a finite number above 0; None is fine."""
+    if value is not None and not 0 < value < math.inf:
+        raise UsageError(f"{value} is not a number above 0", where=option)
+
+
 def bracket(rtol: float, certificate: str, failure_probability: float) -> None:
     """Refuse a bracket of σ₁ that cannot be meant."""
-    for option, value in (("--rtol", rtol), ("--failure-probability", failure_probability)):
-        if not 0 < value < 1:
-            raise UsageError(f"{value} is not between 0 and 1", where=option)
+    fraction("--rtol", rtol)
+    fraction("--failure-probability", failure_probability)
     one_of(certificate, CERTIFICATES, what="certificate", where="--certificate")
 
 

@@ -50,10 +50,13 @@ from normcli.render.measured import REPORT, report_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from normcli.cli.progress import Observe
     from normcli.commands.inspect import Progress
     from normcli.records import Measurement
+
+    Watch: TypeAlias = Callable[[str], Callable[[Measurement, Progress], None]]
 
 EXAMPLES = """\
 normcli inspect model.safetensors
@@ -139,7 +142,7 @@ def inspect(
         expect_sha256=expect_sha256,
     )
     with progress(shown=show_progress and not quiet, color=voice.color) as bar:
-        watch = _streaming(bar) if streams else bar
+        watch: Watch = _streaming(bar) if streams else bar
         found = each(paths, lambda path: measured(path, observe=watch(path)), voice)
     seconds = time.monotonic() - started
     document = report_document(
@@ -149,10 +152,10 @@ def inspect(
     return exit_code(paths, found)
 
 
-def _streaming(bar: "Callable[[str], Observe]") -> "Callable[[str], Observe]":
+def _streaming(bar: "Callable[[str], Observe]") -> "Watch":
     """Observers that write each weight as it comes, then let the bar see it."""
 
-    def watch(path: str) -> "Observe":
+    def watch(path: str) -> "Callable[[Measurement, Progress], None]":
         observe = bar(path)
 
         def write(measurement: "Measurement", done: "Progress") -> None:

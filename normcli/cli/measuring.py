@@ -1,4 +1,4 @@
-"""The options that say what is measured, and how sure it has to be."""
+"""The options that say what is computed, and how sure it has to be."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from normcli.records import CERTIFICATES
 
-PANEL = "What to measure"
+PANEL = "What to compute"
 
 Metrics = Annotated[
     str | None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
-_RED, _CYAN, _OFF = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
+_RED, _YELLOW, _CYAN, _OFF = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;36m", "\x1b[0m"
 COLORS = ("auto", "always", "never")
 _LONGEST = 2000  # letters of a sentence; a name in it may be a megabyte
 
@@ -93,6 +93,16 @@ class Voice:
         """Something that only `--verbose` wants to know."""
         if self.verbose and not self.quiet:
             self._line("", "normcli", sentence)
+
+    def note(self, sentence: str) -> None:
+        """Something that the user should know, though nothing went wrong."""
+        if not self.quiet:
+            self._line(_YELLOW, "note", sentence)
+
+    def show(self, text: str) -> None:
+        """A text that is laid out already, such as a table."""
+        if not self.quiet:
+            self._write(text)
 
     def _line(self, style: str, label: str, text: str) -> None:
         head = f"{style}{label}:{_OFF}" if self.color and style else f"{label}:"

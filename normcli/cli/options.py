@@ -1,6 +1,7 @@
 """The options, each spelled once: every command takes those that make sense for it.
 
-Those that say what is measured are in `measuring`.
+Those that say what is computed are in `measuring`, those of the commands that write a checkpoint
+in `writing`.
 """
 
 from typing import Annotated
@@ -129,7 +130,7 @@ Jobs = Annotated[
         metavar="N",
         min=1,
         envvar="NORMCLI_JOBS",
-        help="Weights measured at the same time. Default: one a processor.",
+        help="Weights worked on at the same time. Default: one a processor.",
         rich_help_panel=_SCALE,
     ),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from normcli.cli.arguments import one_of
-from normcli.cli.files import append, is_same, publish, refuse
+from normcli.cli.files import append, publish, refuse
 from normcli.cli.messages import wants_color
+from normcli.cli.screen import WIDTH, page_on
+from normcli.durable import is_same
 from normcli.errors import OutputError, UsageError
 from normcli.render import FORMATS, Page
 
@@ -29,7 +30,6 @@ _SUFFIXES = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".md": "markdown",
     ".tsv": "plain", ".txt": "table",
 }  # fmt: skip
-_WIDTH = 120  # of a table that is not on a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,7 @@ def deliver(
 
 def screen(color: str) -> Page:
     """Standard output as it is: its width, colours and letters."""
-    out = sys.stdout
-    terminal = out.isatty()
-    width = shutil.get_terminal_size((_WIDTH, 24)).columns if terminal else _columns()
-    return Page(out, width, wants_color(color, out, os.environ), _takes_unicode(out.encoding))
+    return page_on(sys.stdout, color=wants_color(color, sys.stdout, os.environ))
 
 
 def put(text: str) -> None:
@@ -129,8 +126,15 @@ def put(text: str) -> None:
         raise OutputError(reason, where="standard output") from error
 
 
+def put_path(path: str) -> None:
+    """A path on a line of its own, in the bytes that the file system knows it by."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+    put("")
+
+
 def _writer(render: Callable[[Page], None]) -> Callable[[TextIO], None]:
-    return lambda out: render(Page(out, _WIDTH))
+    return lambda out: render(Page(out, WIDTH))
 
 
 def _product(text: str, *, force: bool) -> Product:
@@ -163,16 +167,3 @@ def _refuse_twins(products: Sequence[Product]) -> None:
             raise UsageError(
                 "is named for two outputs", where=name, hint="give each a place of its own"
             )
-
-
-def _columns() -> int:
-    value = os.environ.get("COLUMNS", "")
-    return int(value) if value.isdigit() and int(value) > 0 else _WIDTH
-
-
-def _takes_unicode(encoding: str) -> bool:
-    try:
-        "σ₁₂‖×·…─−▁█".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from normcli.commands.inspect import Progress
-    from normcli.records import Measurement
 
-    Observe: TypeAlias = Callable[[Measurement, Progress], None]
+    Observe: TypeAlias = Callable[[object, Progress], None]
 
 _NAME = 32  # letters of a path beside the bar
 
 
-def nothing(_measurement: Measurement, _progress: Progress) -> None:
+def nothing(_worked_on: object, _progress: Progress) -> None:
     """Watch without showing."""
 
 
@@ -55,7 +54,7 @@ def _observer(bar: Bar, path: str) -> Observe:
     name = shortened(escaped(path), _NAME)
     task = bar.add_task(name, total=None, weights="0")
 
-    def observe(_measurement: Measurement, done: Progress) -> None:
+    def observe(_worked_on: object, done: Progress) -> None:
         weights = f"{done.weights}/{done.total_weights}"
         bar.update(task, completed=done.nbytes, total=done.total_nbytes, weights=weights)
 

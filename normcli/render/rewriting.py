@@ -49,6 +49,7 @@ READING = tuple(
 FLAT = tuple(column for column in _COLUMNS if column.name not in ("before", "after"))
 
 _NORMS = frozenset({"spectral", "weight"})  # families that have a row axis
+_DROPPED = "dropped: "  # begins the reason of content that the output does not hold
 _NAMED = 3  # names in a sentence about several
 _LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
 _REASON = 400
@@ -155,18 +156,20 @@ def _spelled(side: str, spelling: Spelling) -> Row:
 
 def _dim(step: Step, change: Change | None) -> str | None:
     """The axis; `none` for one norm over the whole tensor, no value where no norm has an axis."""
-    families = {*step.before.family.split("+"), *step.after.family.split("+")}
-    if not families & _NORMS:
-        return None
     axis = step.axis if change is None else change.axis
-    return "none" if axis is None else str(axis)
+    if axis is not None:
+        return str(axis)
+    families = {*step.before.family.split("+"), *step.after.family.split("+")}
+    return "none" if families & _NORMS else None
 
 
 def _counted(rewriting: Rewriting) -> str:
     changed = numbers.counted(len(rewriting.steps), "weight")
     done = f"{changed} changed" if rewriting.written else f"{changed} to change"
-    left = len(rewriting.left)
-    return f"{done}, {numbers.count(left)} left" if left else done
+    dropped = sum(each.reason.startswith(_DROPPED) for each in rewriting.left)
+    left = len(rewriting.left) - dropped
+    parts = [done, f"{numbers.count(left)} left", f"{numbers.count(dropped)} dropped"]
+    return ", ".join(parts[:1] + parts[1:2] * bool(left) + parts[2:] * bool(dropped))
 
 
 def _names(found: list[Skipped]) -> str:

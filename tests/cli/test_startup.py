@@ -8,7 +8,8 @@ from processes import environment, run
 
 from normcli.cli.app import COMMANDS
 
-ARGUMENTS = {"trace": "PATH WEIGHT"}  # of the others it is PATH...
+WRITERS = ("apply", "remove", "convert", "refresh")
+ARGUMENTS = {"trace": "PATH WEIGHT", **dict.fromkeys(WRITERS, "PATH")}  # else PATH...
 HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
 
 
@@ -25,7 +26,7 @@ def imported(*arguments, code=0):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["inspect", "--help"], ["trace", "--help"], ["--version"]]
+    "arguments", [["--help"], *([command, "--help"] for command in COMMANDS), ["--version"]]
 )
 def test_help_imports_nothing_heavy(arguments):
     assert not imported(*arguments) & set(HEAVY)
@@ -40,6 +41,23 @@ def test_ls_of_safetensors_imports_no_torch(model):
 )
 def test_a_bracket_that_cannot_be_meant_costs_no_import_of_torch(model, option):
     assert not imported("inspect", model, option, code=2) & {"torch", "numpy"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["apply"],
+        ["apply", "--spectral", "--weight"],
+        ["apply", "--spectral", "--layout=flat"],
+        ["apply", "--spectral", "--rtol=2"],
+        ["remove", "--sigma=guessed"],
+        ["convert"],
+        ["convert", "-o", "x.pt", "--max-shard-size=many"],
+        ["refresh", "--in-place", "--force"],
+    ],
+)
+def test_a_rewriting_that_cannot_be_meant_costs_no_import_of_torch(model, arguments):
+    assert not imported(*arguments, model, code=2) & {"torch", "numpy"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

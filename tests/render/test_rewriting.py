@@ -103,6 +103,13 @@ def test_the_footer_tells_what_was_written_and_a_plan_what_would_be():
     assert footer(COPIED).endswith("· 0 weights changed")
 
 
+def test_what_was_dropped_is_counted_apart_from_what_was_left():
+    dropped = Skipped("optimizer", "dropped: optimizer state")
+    assert footer(replace(COPIED, left=(dropped,))).endswith("0 weights changed, 1 dropped")
+    both = footer(replace(COPIED, left=(dropped, Skipped("a", "all zero"))))
+    assert both.endswith("0 weights changed, 1 left, 1 dropped")
+
+
 def test_what_was_left_is_told_by_reason_and_no_list_is_endless():
     assert said(REMOVED)[:2] == [
         ("fc.weight", "all of its entries are zero"),
