@@ -116,6 +116,9 @@ def give(
 def tell(account: Account, rewriting: Rewriting) -> None:
     """Tell of a rewriting: the receipt first, standard output last."""
     document = RewritingDocument(rewriting, __version__)
+    for product in account.products:  # the output may have a name that only the library knew
+        if product.path is not None and is_same(product.path, Path(rewriting.output)):
+            raise OutputError("is the output itself; no receipt", where=str(product.path))
     if not account.format:
         _show(account.voice, document)
     elif not (account.format in _WHOLE and sys.stdout.isatty()):

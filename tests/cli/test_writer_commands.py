@@ -206,6 +206,15 @@ def test_a_receipt_that_exists_needs_force(library, tmp_path, capsys):
     assert json.loads((tmp_path / "r.json").read_text())["written"] is True
 
 
+def test_a_receipt_never_replaces_the_output_that_has_its_name(library, tmp_path):
+    library.answer = replace(DONE, output="model.plain")
+    (tmp_path / "model.plain").write_bytes(b"weights")
+    assert "is the output itself" in refused(
+        ["remove", "m.pt", "--receipt", "model.plain", "--force"]
+    )
+    assert (tmp_path / "model.plain").read_bytes() == b"weights"
+
+
 @pytest.mark.parametrize(
     ("options", "hashed"),
     [
