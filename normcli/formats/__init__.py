@@ -3,9 +3,26 @@
 To add a format: a module with a function `(Source, Budgets) -> Header` that reads the header
 without torch and checks every number in it; a line in `READERS`; how its first bytes look in
 `sniff.py`; and a subclass of `ReaderTests`, with files that were written without normcli.
+
+To add a writer: a module with a function `(Checkpoint, Draft) -> Blueprint` that takes an input of
+any format, refuses what its own cannot hold, builds the header without torch, and streams tensors
+when it is asked to write; a line in `WRITERS`; and tests that read its files with another library.
 """
 
 from normcli.formats.base import Checkpoint
+from normcli.formats.draft import Blueprint, Draft, FileBlueprint
 from normcli.formats.opening import READERS, open_checkpoint
+from normcli.formats.verifying import verify
+from normcli.formats.writing import WRITERS, blueprint
 
-__all__ = ["READERS", "Checkpoint", "open_checkpoint"]
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "Blueprint",
+    "Checkpoint",
+    "Draft",
+    "FileBlueprint",
+    "blueprint",
+    "open_checkpoint",
+    "verify",
+]

@@ -40,28 +40,33 @@ class Draft:
 
 
 class FileBlueprint(Protocol):
-    """One file of an output, its header built, nothing of it written.
+    """One file of an output, its header built, nothing of it written."""
 
-    Attributes:
-        name: Of the file within its folder; empty where the output is one file.
-        nbytes: It will have, exactly.
-        order: Output names of the made tensors, in the order in which `write` asks for them.
-    """
+    @property
+    def name(self) -> str:
+        """Of the file within its folder; empty where the output is one file."""
 
-    name: str
-    nbytes: int
-    order: tuple[str, ...]
+    @property
+    def nbytes(self) -> int:
+        """What it will have, exactly."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Names of the made tensors, in the order in which `write` asks for them.
+
+        As the draft has them: `SECTION/KEY`, also where the file joins the two with a dot.
+        """
 
     def write(self, out: BinaryIO, made: Callable[[str], Tensor]) -> Mapping[str, int]:
         """Write the whole file, tensor by tensor, and say what was written.
 
         Args:
             out: Empty, seekable, unbuffered or buffered.
-            made: Output name → tensor; asked once for each name of `order`, in that order.
+            made: Name → tensor; asked once for each name of `order`, in that order.
 
         Returns:
-            Output name of a tensor → CRC-32 of its bytes in the file, where the format keeps none
-            itself; empty where it does.
+            Name of a tensor in the reopened output → CRC-32 of its bytes in the file, where the
+            format keeps none itself; empty where it does.
 
         Raises:
             CheckpointError: The input is not what its header promised.

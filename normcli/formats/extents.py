@@ -66,7 +66,7 @@ def contiguous(shape: Shape) -> Shape:
 
 
 def is_contiguous(shape: Shape, stride: Shape) -> bool:
-    """Whether entries lie end to end in the order of the shape; an axis of size 1 has any stride."""
+    """Whether entries lie end to end in the order of the shape; one of size 1 has any stride."""
     steps = zip(shape, stride, contiguous(shape), strict=True)
     return 0 in shape or all(size == 1 or step == expected for size, step, expected in steps)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.extents import Extent, Record, contiguous
 from normcli.formats.opened import Header
 from normcli.formats.spelling import counted, quoted
+from normcli.formats.state_metadata import STATE_METADATA, unpacked
 from normcli.formats.strict_json import Pairs, parse_json, unique
 from normcli.records import ITEMSIZE, Skipped, TensorRef
 
@@ -56,7 +58,8 @@ def read_safetensors(source: Source, budgets: Budgets) -> Header:
     for name, entry in entries.items():
         _check_entry(name, entry, budgets)
     _check_layout(entries, source.size - 8 - length)
-    return _header(entries, 8 + length, strings)
+    header = _header(entries, 8 + length, strings)
+    return _with_state_metadata(header, budgets)
 
 
 def _header_length(source: Source, budgets: Budgets) -> int:
@@ -172,3 +175,16 @@ def _header(entries: dict[str, _Entry], data: int, strings: dict[str, str]) -> H
         record = Record(data + entry.begin, nbytes, None, name)
         extents[name] = Extent(record, 0, entry.shape, contiguous(entry.shape), dtype)
     return Header("safetensors", tensors, extents, skipped=tuple(skipped), strings=strings)
+
+
+def _with_state_metadata(header: Header, budgets: Budgets) -> Header:
+    """With the `_metadata` of the state dict that a writer put into a string."""
+    text = header.strings.get(STATE_METADATA)
+    if text is None:
+        return header
+    metadata = unpacked(text, budgets)
+    if metadata is None:
+        note = f"{STATE_METADATA} in its __metadata__ is not what normcli writes; it was ignored"
+        return replace(header, notes=(*header.notes, note))
+    strings = {key: value for key, value in header.strings.items() if key != STATE_METADATA}
+    return replace(header, strings=strings, metadata=metadata)

@@ -202,7 +202,8 @@ def _merged_opaque(shards: Mapping[str, Checkpoint]) -> tuple[Opaque, ...]:
 
 def _notes(index: ShardIndex, tensors: Mapping[str, TensorRef]) -> list[str]:
     total = sum(ref.nbytes for ref in tensors.values())
-    if index.total_size is None or index.total_size == total:
+    distinct = {ref.storage or name: ref.nbytes for name, ref in tensors.items()}
+    if index.total_size in (None, total, sum(distinct.values())):
         return []
     return [f"the index claims {index.total_size} bytes of tensors, the shards hold {total}"]
 

@@ -1,0 +1,45 @@
+"""A shard that does not change: the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normcli.formats.pouring import write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from torch import Tensor
+
+    from normcli.formats.base import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedFile:
+    """A copy of a checkpoint in one file; the contract is `FileBlueprint`.
+
+    Attributes:
+        name: As there.
+        checkpoint: What is copied.
+    """
+
+    name: str
+    checkpoint: Checkpoint
+    order: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """As `FileBlueprint.nbytes`."""
+        return self.checkpoint.files[0].nbytes
+
+    def write(self, out: BinaryIO, made: Callable[[str], Tensor]) -> Mapping[str, int]:  # noqa: ARG002 - none is made
+        """As `FileBlueprint.write`."""
+        summed = self.checkpoint.format == "safetensors"  # torch files hold sums of their own
+        checksums = dict.fromkeys(self.checkpoint.tensors, 0) if summed else {}
+        for name, piece in self.checkpoint.spans(self.checkpoint.files[0]):
+            crc = write_all(out, piece, checksums.get(name, 0))
+            if name in checksums:
+                checksums[name] = crc
+        return checksums

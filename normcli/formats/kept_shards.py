@@ -1,0 +1,178 @@
+"""A sharded checkpoint in the same shards: those without a change are copied byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from normcli.errors import CheckpointError
+from normcli.formats.copied_file import CopiedFile
+from normcli.formats.draft import Blueprint, Draft
+from normcli.formats.dropping import OPTIMIZER
+from normcli.formats.flat import modules_above, placed
+from normcli.formats.index_file import index_file
+from normcli.formats.safetensors_writer import safetensors_blueprint
+from normcli.formats.spelling import quoted
+from normcli.formats.supplied_file import SuppliedFile
+from normcli.formats.tied import tie_of
+from normcli.formats.torch_writer import torch_blueprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from normcli.formats.base import Checkpoint
+    from normcli.formats.draft import FileBlueprint
+    from normcli.formats.sharded import OpenedShards
+    from normcli.records import Given, Skipped, TensorRef
+
+_ONE_FILE = {
+    "sharded-safetensors": safetensors_blueprint,
+    "sharded-torch": torch_blueprint,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A shard of the output.
+
+    Attributes:
+        file: Its blueprint.
+        tensors: What it holds.
+        unread: What else it holds that the index has to name.
+        dropped: As in `Blueprint`.
+        notes: As in `Blueprint`.
+    """
+
+    file: FileBlueprint
+    tensors: Mapping[str, TensorRef]
+    unread: tuple[str, ...] = ()
+    dropped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def kept_blueprint(checkpoint: OpenedShards, draft: Draft) -> Blueprint:
+    """The shards of the input, under their names, and its index with what changed in it.
+
+    Raises:
+        CheckpointError: Two shards get tensors of one name; what a shard cannot hold.
+        RefusedError: As the writer of one file.
+    """
+    shards = {
+        name: _shard(checkpoint, shard, draft, name) for name, shard in checkpoint.shards.items()
+    }
+    weight_map = _weight_map(shards)
+    tensors = {name: ref for each in shards.values() for name, ref in each.tensors.items()}
+    index = index_file(
+        checkpoint.index.name,
+        weight_map,
+        _total_size(checkpoint, draft),
+        content=checkpoint.index.content,
+    )
+    return Blueprint(
+        checkpoint.format,
+        (*(each.file for each in shards.values()), index),
+        {name: tensors[name] for name in sorted(weight_map) if name in tensors},
+        tuple(lost for each in shards.values() for lost in each.dropped),
+        tuple(f"{name}: {note}" for name, each in shards.items() for note in each.notes),
+    )
+
+
+def _shard(checkpoint: OpenedShards, shard: Checkpoint, draft: Draft, name: str) -> _Shard:
+    own = replace(
+        draft,
+        places={each: draft.places[each] for each in shard.tensors if each in draft.places},
+        metadata=_metadata(checkpoint, shard, draft),
+    )
+    if not (own.places or own.metadata or _loses(shard, draft)):
+        unread = tuple(each.name for each in shard.skipped)
+        return _Shard(CopiedFile(name, shard), shard.tensors, unread)
+    own, lent = _without_foreign(own, shard)
+    blueprint = _ONE_FILE[checkpoint.format](shard, own, name=name)
+    file = blueprint.files[0]
+    if lent:
+        file = SuppliedFile(file, checkpoint, lent=lent)
+    return _Shard(file, blueprint.tensors, (), blueprint.dropped, blueprint.notes)
+
+
+def _loses(shard: Checkpoint, draft: Draft) -> bool:
+    """Whether the shard holds what is to be left out, or refused."""
+    optimizer = any(each.reason == OPTIMIZER for each in shard.skipped)
+    return bool(shard.opaque) or (draft.drop_optimizer and optimizer)
+
+
+def _without_foreign(draft: Draft, shard: Checkpoint) -> tuple[Draft, dict[str, str]]:
+    """(the draft with a tensor of another shard as a made one, its name → what it is)."""
+    lent: dict[str, str] = {}
+    places: dict[str, tuple[Given, ...]] = {}
+    for place, gives in draft.places.items():
+        foreign = {
+            each.ref.name: each.kept for each in gives if each.kept not in ("", *shard.tensors)
+        }
+        places[place] = tuple(
+            replace(each, kept="", ref=replace(each.ref, storage=""))
+            if each.ref.name in foreign
+            else each
+            for each in gives
+        )
+        lent |= foreign
+    return replace(draft, places=places), lent
+
+
+def _metadata(
+    checkpoint: OpenedShards, shard: Checkpoint, draft: Draft
+) -> dict[str, Mapping[str, Any]]:
+    """Section → what of its new `_metadata` belongs into this shard, where that changes.
+
+    An entry stays in the shard that it was in; a new one goes where its module has tensors.
+    """
+    changed: dict[str, Mapping[str, Any]] = {}
+    for section, new in draft.metadata.items():
+        old = shard.metadata.get(section, {})
+        known = checkpoint.metadata.get(section, {})
+        keys = _keys(shard, draft, section)
+        modules = modules_above(keys) if new.keys() - known.keys() else set()
+        entries = {
+            path: entry
+            for path, entry in new.items()
+            if path in old or (path not in known and path in modules)
+        }
+        if entries != old:
+            changed[section] = entries
+    return changed
+
+
+def _keys(shard: Checkpoint, draft: Draft, section: str) -> list[str]:
+    """Of the tensors that the shard will hold."""
+    own = Draft(
+        places={name: gives for name, gives in draft.places.items() if name in shard.tensors}
+    )
+    return [each.ref.key for each in placed(shard, own) if each.ref.section == section]
+
+
+def _weight_map(shards: Mapping[str, _Shard]) -> dict[str, str]:
+    weight_map: dict[str, str] = {}
+    for shard, each in shards.items():
+        for name in (*each.tensors, *each.unread):
+            other = weight_map.setdefault(name, shard)
+            if other != shard:
+                raise CheckpointError(
+                    f"{quoted(name)} would be in {quoted(other)} and in {quoted(shard)}",
+                    hint="two weights of the output have one name",
+                )
+    return weight_map
+
+
+def _total_size(checkpoint: Checkpoint, draft: Draft) -> int:
+    """Bytes of all tensors of the output, tied ones counted once."""
+    return sum(given.ref.nbytes for given in _distinct(checkpoint, placed(checkpoint, draft)))
+
+
+def _distinct(checkpoint: Checkpoint, givens: Iterable[Given]) -> list[Given]:
+    seen: set[str] = set()
+    distinct = []
+    for given in givens:
+        tie = tie_of(checkpoint, given)
+        if not tie or tie not in seen:
+            distinct.append(given)
+        seen.add(tie)
+    return distinct
