@@ -89,7 +89,7 @@ def read_pieces(source: Source, extent: Extent, *, checked: bool) -> Iterator[Te
         crc = zlib.crc32(piece, crc) if summed else 0
         yield entries[: len(piece) // itemsize]
     if summed:
-        _compare(record, crc)
+        compare_crc(record, crc)
 
 
 def check_crc(source: Source, record: Record) -> None:
@@ -101,7 +101,7 @@ def check_crc(source: Source, record: Record) -> None:
     crc = 0
     for piece in source.chunks(record.offset, record.nbytes):
         crc = zlib.crc32(piece, crc)
-    _compare(record, crc)
+    compare_crc(record, crc)
 
 
 def _memory(nbytes: int, out: Tensor | None) -> tuple[Tensor, memoryview]:
@@ -141,10 +141,15 @@ def _fill_checked(source: Source, record: Record, view: memoryview) -> None:
         piece = view[start : start + _PIECE]
         source.fill(piece, record.offset + start)
         crc = zlib.crc32(piece, crc)
-    _compare(record, crc)
+    compare_crc(record, crc)
 
 
-def _compare(record: Record, crc: int) -> None:
+def compare_crc(record: Record, crc: int) -> None:
+    """Hold the CRC-32 of what was read against what the file promises.
+
+    Raises:
+        CheckpointError: They differ.
+    """
     if crc != record.crc:
         raise CheckpointError(
             f"record '{record.name}' has CRC-32 {crc:08x}, expected {record.crc:08x}",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from normcli.formats.pickle_nodes import DictNode, OpaqueNode, ScriptNode, SetNode
+from normcli.formats.pickle_nodes import (
+    DictNode,
+    OpaqueNode,
+    ScriptNode,
+    SetNode,
+    TensorNode,
+    UnreadTensor,
+)
 from normcli.formats.spelling import key_text
 
 if TYPE_CHECKING:
@@ -39,3 +46,12 @@ def module_items(module: Value) -> Iterator[tuple[str, Value]]:
         for key, item in items[part].items.items():
             if part != "_buffers" or key not in left_out:
                 yield key_text(key), item
+
+
+def state_dict_items(module: Value, prefix: str = "") -> Iterator[tuple[str, Value]]:
+    """The state dict that it would give: tensors under dotted keys; other attributes are not."""
+    for key, item in module_items(module):
+        if isinstance(item, TensorNode | UnreadTensor):
+            yield prefix + key, item
+        elif is_module(item):
+            yield from state_dict_items(item, f"{prefix}{key}.")

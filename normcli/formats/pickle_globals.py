@@ -49,6 +49,12 @@ _STORAGES = {
     "QUInt4x2Storage": "quint4x2", "QUInt2x4Storage": "quint2x4", "UntypedStorage": "",
 }  # fmt: skip
 
+# Dtype of a storage → the class that a pickle names for it.
+STORAGE_CLASSES = {
+    **{dtype: GlobalNode("torch", name) for name, dtype in _STORAGES.items() if dtype},
+    "": GlobalNode("torch.storage", "UntypedStorage"),
+}
+
 _OTHER_DTYPES = (
     "qint8", "quint8", "qint32", "quint4x2", "quint2x4",
     "bits1x8", "bits2x4", "bits4x2", "bits8", "bits16",
@@ -132,8 +138,11 @@ def _bytes(args: Args) -> bytes:
 
 
 def _bytearray(args: Args) -> ByteArrayNode:
-    """`bytearray(text, 'latin-1')`: how protocol 2 spells it."""
-    return ByteArrayNode(_encode(args) if args else b"")
+    """`bytearray(b"…")`, or `bytearray(text, 'latin-1')`: how protocol 2 spells it."""
+    raw = args[0] if len(args) == 1 else _encode(args) if args else b""
+    if type(raw) is not bytes:
+        raise TypeError
+    return ByteArrayNode(raw)
 
 
 def _first(args: Args) -> Any:  # noqa: ANN401 - a value of the file

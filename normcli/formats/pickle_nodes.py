@@ -114,11 +114,13 @@ class StorageNode:
         key: Name of the record.
         dtype: Of its elements; empty for untyped bytes.
         numel: Number of elements, or bytes where untyped.
+        viewed: Dtype of a tensor that views untyped bytes; empty where none does.
     """
 
     key: str
     dtype: str
     numel: int
+    viewed: str = ""
 
 
 @dataclass(slots=True, eq=False)

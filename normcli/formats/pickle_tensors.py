@@ -40,7 +40,9 @@ def rebuild_tensor_v3(args: Args) -> AnyTensor:
     if not isinstance(dtype, DtypeNode) or len(rest) > 1:
         raise TypeError
     flags = rest[0] if rest else None
-    return _tensor(storage, start, shape, stride, dtype=dtype.name, flags=flags)
+    tensor = _tensor(storage, start, shape, stride, dtype=dtype.name, flags=flags)
+    storage.viewed = dtype.name
+    return tensor
 
 
 def rebuild_parameter(args: Args) -> AnyTensor:

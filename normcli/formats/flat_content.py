@@ -1,0 +1,64 @@
+"""Tensors without a tree of their own, as the tree of a torch file: a state dict, by section."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from normcli.errors import CheckpointError
+from normcli.formats.given_nodes import GivenNodes, metadata_node
+from normcli.formats.pickle_nodes import DictNode
+from normcli.formats.spelling import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from normcli.formats.base import Checkpoint
+    from normcli.records import Given
+
+CARRIED = "safetensors"  # entry of the root module's `_metadata` that holds strings of safetensors
+
+
+def flat_tree(
+    checkpoint: Checkpoint, tensors: Iterable[Given], metadata: Mapping[str, Mapping[str, Any]]
+) -> DictNode:
+    """An OrderedDict of the tensors, those of a section in one under the section's name.
+
+    Raises:
+        CheckpointError: Two tensors have one name.
+    """
+    nodes = GivenNodes(checkpoint)
+    sections = {"": DictNode(ordered=True)}
+    for given in tensors:
+        section = _section(sections, given.ref.section)
+        if given.ref.key in section.items:
+            raise _taken(given.ref.name)
+        section.items[given.ref.key] = nodes.node(given)
+    for name, entries in metadata.items():
+        if name in sections and entries:
+            sections[name].metadata = metadata_node(entries)
+    return sections[""]
+
+
+def _section(sections: dict[str, DictNode], name: str) -> DictNode:
+    root = sections[""]
+    if name not in sections:
+        if name in root.items:
+            raise _taken(name)
+        root.items[name] = sections[name] = DictNode(ordered=True)
+    return sections[name]
+
+
+def _taken(name: str) -> CheckpointError:
+    message = f"{quoted(name)} would be written twice, expected a key that is free"
+    return CheckpointError(message)
+
+
+def with_strings(
+    metadata: Mapping[str, Mapping[str, Any]], strings: Mapping[str, str]
+) -> Mapping[str, Mapping[str, Any]]:
+    """`_metadata` that carries the `__metadata__` of safetensors in the root module's entry."""
+    if not strings or strings == {"format": "pt"}:
+        return metadata
+    entries = metadata.get("", {})
+    root = {**entries.get("", {}), CARRIED: dict(strings)}
+    return {**metadata, "": {"": root, **{path: each for path, each in entries.items() if path}}}

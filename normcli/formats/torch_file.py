@@ -1,0 +1,114 @@
+"""One torch file of an output: its pickle is built, its storages are streamed."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normcli.errors import CheckpointError
+from normcli.formats.filling import compare_crc
+from normcli.formats.given_nodes import GivenStorage
+from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
+from normcli.formats.pouring import given_bytes
+from normcli.formats.torch_archive import Member, archive_bytes, write_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import BinaryIO
+
+    from torch import Tensor
+
+    from normcli.formats.base import Checkpoint
+    from normcli.formats.pickle_nodes import StorageNode
+    from normcli.formats.torch_content import Content
+
+_BEFORE = {"byteorder": b"little"}
+_BEHIND = {"version": b"3\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class TorchFile:
+    """A `FileBlueprint` of the zip format.
+
+    Attributes:
+        name: As in `FileBlueprint`.
+        pickle: All of `data.pkl`.
+        storages: In the order of their numbers.
+        checkpoint: What kept tensors of other formats are read from.
+        content: What copied storages are read from; None where there are none.
+    """
+
+    name: str
+    pickle: bytes
+    storages: tuple[StorageNode, ...]
+    checkpoint: Checkpoint
+    content: Content | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """As in `FileBlueprint`."""
+        return archive_bytes([member for member, _ in self._members(_nobody)])
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """As in `FileBlueprint`; one name where several share their bytes."""
+        given = (each.given for each in self.storages if isinstance(each, GivenStorage))
+        return tuple(each.ref.name for each in given if each and not each.kept)
+
+    def write(self, out: BinaryIO, made: Callable[[str], Tensor]) -> Mapping[str, int]:
+        """As in `FileBlueprint`; the archive keeps every CRC-32 itself."""
+        try:
+            write_archive(out, self._members(made))
+        except CheckpointError as error:
+            error.where = error.where or self.checkpoint.path
+            raise
+        return {}
+
+    def _members(
+        self, made: Callable[[str], Tensor]
+    ) -> Iterator[tuple[Member, Iterator[memoryview]]]:
+        yield from _short({"data.pkl": self.pickle, **_BEFORE})
+        for number, storage in enumerate(self.storages):
+            nbytes = storage.numel * STORAGE_ITEMSIZE[storage.dtype]
+            yield Member(f"data/{number}", nbytes), self._bytes(storage, made)
+        yield from _short(_BEHIND)
+
+    def _bytes(self, storage: StorageNode, made: Callable[[str], Tensor]) -> Iterator[memoryview]:
+        if isinstance(storage, GivenStorage) and storage.given:
+            yield from given_bytes(self.checkpoint, storage.given, made)
+        elif self.content:
+            yield from _copied(self.content, storage)
+
+
+def _nobody(name: str) -> Tensor:
+    raise KeyError(name)  # sizes are known without a tensor
+
+
+def _short(records: Mapping[str, bytes]) -> Iterator[tuple[Member, Iterator[memoryview]]]:
+    for name, content in records.items():
+        yield Member(name, len(content)), iter([memoryview(content)])
+
+
+def _copied(content: Content, storage: StorageNode) -> Iterator[memoryview]:
+    """The record of a storage, in little-endian order; its CRC-32 is compared behind it."""
+    record = content.record_of(storage.key)
+    crc = 0
+    for piece in content.source.chunks(record.offset, record.nbytes):
+        crc = zlib.crc32(piece, crc)
+        yield _swapped(piece, _width(storage)) if content.swap else piece
+    if record.crc is not None:
+        compare_crc(record, crc)
+
+
+def _width(storage: StorageNode) -> int:
+    """Bytes of one number; a complex one is two of them."""
+    dtype = storage.dtype or storage.viewed
+    return STORAGE_ITEMSIZE.get(dtype, 1) // (2 if dtype.startswith("complex") else 1)
+
+
+def _swapped(piece: memoryview, width: int) -> memoryview:
+    swapped = bytearray(len(piece))
+    for place in range(width):
+        swapped[place::width] = piece[width - 1 - place :: width]
+    return memoryview(swapped)
