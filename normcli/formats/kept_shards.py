@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
 from normcli.formats.copied_file import CopiedFile
-from normcli.formats.draft import Blueprint, Draft
+from normcli.formats.draft import Blueprint
 from normcli.formats.dropping import OPTIMIZER
 from normcli.formats.flat import modules_above, placed
 from normcli.formats.index_file import index_file
@@ -18,10 +18,10 @@ from normcli.formats.tied import tie_of
 from normcli.formats.torch_writer import torch_blueprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import FileBlueprint
+    from normcli.formats.draft import Draft, FileBlueprint
     from normcli.formats.sharded import OpenedShards
     from normcli.records import Given, Skipped, TensorRef
 
@@ -57,9 +57,8 @@ def kept_blueprint(checkpoint: OpenedShards, draft: Draft) -> Blueprint:
         CheckpointError: Two shards get tensors of one name; what a shard cannot hold.
         RefusedError: As the writer of one file.
     """
-    shards = {
-        name: _shard(checkpoint, shard, draft, name) for name, shard in checkpoint.shards.items()
-    }
+    fresh = _fresh(checkpoint, draft)
+    shards = {name: _shard(checkpoint, draft, fresh, name) for name in checkpoint.shards}
     weight_map = _weight_map(shards)
     tensors = {name: ref for each in shards.values() for name, ref in each.tensors.items()}
     index = index_file(
@@ -77,12 +76,11 @@ def kept_blueprint(checkpoint: OpenedShards, draft: Draft) -> Blueprint:
     )
 
 
-def _shard(checkpoint: OpenedShards, shard: Checkpoint, draft: Draft, name: str) -> _Shard:
-    own = replace(
-        draft,
-        places={each: draft.places[each] for each in shard.tensors if each in draft.places},
-        metadata=_metadata(checkpoint, shard, draft),
-    )
+def _shard(
+    checkpoint: OpenedShards, draft: Draft, fresh: Mapping[str, set[str]], name: str
+) -> _Shard:
+    shard = checkpoint.shards[name]
+    own = replace(_part(draft, shard), metadata=_metadata(checkpoint, draft, fresh, name))
     if not (own.places or own.metadata or _loses(shard, draft)):
         unread = tuple(each.name for each in shard.skipped)
         return _Shard(CopiedFile(name, shard), shard.tensors, unread)
@@ -119,34 +117,53 @@ def _without_foreign(draft: Draft, shard: Checkpoint) -> tuple[Draft, dict[str, 
 
 
 def _metadata(
-    checkpoint: OpenedShards, shard: Checkpoint, draft: Draft
+    checkpoint: OpenedShards, draft: Draft, fresh: Mapping[str, set[str]], name: str
 ) -> dict[str, Mapping[str, Any]]:
-    """Section → what of its new `_metadata` belongs into this shard, where that changes.
+    """Section → its new `_metadata` in the shard of that name, where it changes.
 
-    An entry stays in the shard that it was in; a new one goes where its module has tensors.
+    An entry stays in the shards that it was in; a new one is where `fresh` says.
     """
     changed: dict[str, Mapping[str, Any]] = {}
     for section, new in draft.metadata.items():
-        old = shard.metadata.get(section, {})
-        known = checkpoint.metadata.get(section, {})
-        keys = _keys(shard, draft, section)
-        modules = modules_above(keys) if new.keys() - known.keys() else set()
-        entries = {
-            path: entry
-            for path, entry in new.items()
-            if path in old or (path not in known and path in modules)
-        }
+        old = checkpoint.shards[name].metadata.get(section, {})
+        paths = old.keys() | {path for path, homes in fresh.items() if name in homes}
+        entries = {path: entry for path, entry in new.items() if path in paths}
         if entries != old:
             changed[section] = entries
     return changed
 
 
-def _keys(shard: Checkpoint, draft: Draft, section: str) -> list[str]:
-    """Of the tensors that the shard will hold."""
-    own = Draft(
-        places={name: gives for name, gives in draft.places.items() if name in shard.tensors}
-    )
-    return [each.ref.key for each in placed(shard, own) if each.ref.section == section]
+def _fresh(checkpoint: OpenedShards, draft: Draft) -> dict[str, set[str]]:
+    """New path in `_metadata` → the shards whose tensors its module has.
+
+    A module without tensors goes with the nearest one around it, and into one shard only.
+    """
+    sections = draft.metadata.items()
+    known = {path for entries in checkpoint.metadata.values() for path in entries}
+    new = {path for _, entries in sections for path in entries if path not in known}
+    if not new:
+        return {}
+    modules = {
+        name: modules_above(given.ref.key for given in placed(shard, _part(draft, shard)))
+        for name, shard in checkpoint.shards.items()
+    }
+    touched = [name for name, shard in checkpoint.shards.items() if _part(draft, shard).places]
+    return {path: _homes(path, modules, touched) for path in new}
+
+
+def _homes(path: str, modules: Mapping[str, set[str]], touched: Sequence[str]) -> set[str]:
+    module = path
+    while module and not any(module in held for held in modules.values()):
+        module = module.rpartition(".")[0]
+    homes = [name for name in modules if module in modules[name]] or list(modules)
+    homes = [name for name in homes if name in touched] or homes
+    return set(homes if module == path else homes[:1])
+
+
+def _part(draft: Draft, shard: Checkpoint) -> Draft:
+    """The draft for one shard."""
+    places = {name: draft.places[name] for name in shard.tensors if name in draft.places}
+    return replace(draft, places=places, metadata={})
 
 
 def _weight_map(shards: Mapping[str, _Shard]) -> dict[str, str]:
