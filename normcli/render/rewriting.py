@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -70,14 +71,18 @@ def rows(rewriting: Rewriting) -> Iterator[Row]:
 
 
 def heading(rewriting: Rewriting) -> tuple[str, str]:
-    """(`gan.pt → gan.plain.pt`, `remove · torch-zip · 271 kB`): from where to where, and what."""
+    """(`gan.pt → gan.plain.pt`, `remove · torch-zip · 271 kB`): from where to where, and what.
+
+    An output beside the input is told by its name alone.
+    """
     path, output = escaped(rewriting.path), escaped(rewriting.output)
     ways = dict.fromkeys((escaped(rewriting.format), escaped(rewriting.output_format)))
     size = sum(each.nbytes for each in rewriting.files)
     rest = [rewriting.verb, " → ".join(filter(None, ways)), numbers.size(size)]
     if output == path:
         return path, " · ".join([*rest, "in place"])
-    return f"{path} → {output}", " · ".join(rest)
+    beside = PurePath(output).parent == PurePath(path).parent
+    return f"{path} → {PurePath(output).name if beside else output}", " · ".join(rest)
 
 
 def ways(rewriting: Rewriting) -> list[str]:
@@ -164,7 +169,8 @@ def _dim(step: Step, change: Change | None) -> str | None:
 
 
 def _counted(rewriting: Rewriting) -> str:
-    changed = numbers.counted(len(rewriting.steps), "weight")
+    steps = len(rewriting.steps)
+    changed = numbers.counted(steps, "weight") if steps else "no weight"
     done = f"{changed} changed" if rewriting.written else f"{changed} to change"
     dropped = sum(each.reason.startswith(_DROPPED) for each in rewriting.left)
     left = len(rewriting.left) - dropped

@@ -274,7 +274,7 @@ def test_a_plan_is_standard_output(library, capsys):
     out, err = capsys.readouterr()
     assert library.told["dry_run"] is True
     assert out.startswith("name\tshape\tbefore\tafter\tdim\tchange\t")
-    assert err == "note: would write m.plain.pt · 0 weights to change\n"
+    assert err == "note: would write m.plain.pt · no weight to change\n"
 
 
 def test_the_receipt_is_the_json_document(library, tmp_path, capsys):

@@ -96,18 +96,33 @@ def test_the_heading_tells_both_ends():
     assert heading(HARD)[1].endswith(" · in place")
 
 
+@pytest.mark.parametrize(
+    ("path", "output", "shown"),
+    [
+        ("a/b/gan.pt", "a/b/gan.plain.pt", "a/b/gan.pt → gan.plain.pt"),
+        ("a/b/gan.pt", "c/gan.pt", "a/b/gan.pt → c/gan.pt"),
+        ("gan.pt", "/tmp/gan.pt", "gan.pt → /tmp/gan.pt"),
+        ("shards", "shards.plain", "shards → shards.plain"),
+        ("a/gan.pt", "a/", "a/gan.pt → a/"),
+        ("a/shards/", "a/shards.plain", "a/shards/ → shards.plain"),
+    ],
+)
+def test_an_output_beside_the_input_is_told_by_its_name_alone(path, output, shown):
+    assert heading(replace(REMOVED, path=path, output=output))[0] == shown
+
+
 def test_the_footer_tells_what_was_written_and_a_plan_what_would_be():
     assert footer(REMOVED) == "wrote gan.plain.pt · 1.31 MB · 4 weights changed, 13 left"
     assert footer(PLAN) == "would write model.weight · 2 weights to change"
     assert footer(HARD).endswith("· 2 files · 4 GB · 1 weight changed, 1 left")
-    assert footer(COPIED).endswith("· 0 weights changed")
+    assert footer(COPIED).endswith("· no weight changed")
 
 
 def test_what_was_dropped_is_counted_apart_from_what_was_left():
     dropped = Skipped("optimizer", "dropped: optimizer state")
-    assert footer(replace(COPIED, left=(dropped,))).endswith("0 weights changed, 1 dropped")
+    assert footer(replace(COPIED, left=(dropped,))).endswith("no weight changed, 1 dropped")
     both = footer(replace(COPIED, left=(dropped, Skipped("a", "all zero"))))
-    assert both.endswith("0 weights changed, 1 left, 1 dropped")
+    assert both.endswith("no weight changed, 1 left, 1 dropped")
 
 
 def test_what_was_left_is_told_by_reason_and_no_list_is_endless():
