@@ -58,7 +58,11 @@ def kept_blueprint(checkpoint: OpenedShards, draft: Draft) -> Blueprint:
         RefusedError: As the writer of one file.
     """
     fresh = _fresh(checkpoint, draft)
-    shards = {name: _shard(checkpoint, draft, fresh, name) for name in checkpoint.shards}
+    built = {name: _shard(checkpoint, draft, fresh, name) for name in checkpoint.shards}
+    shards = {name: each for name, each in built.items() if each.tensors or each.unread}
+    if not shards:
+        raise CheckpointError("no tensor is left in the output")
+    emptied = [name for name in built if name not in shards]
     weight_map = _weight_map(shards)
     tensors = {name: ref for each in shards.values() for name, ref in each.tensors.items()}
     index = index_file(
@@ -71,8 +75,11 @@ def kept_blueprint(checkpoint: OpenedShards, draft: Draft) -> Blueprint:
         checkpoint.format,
         (*(each.file for each in shards.values()), index),
         {name: tensors[name] for name in sorted(weight_map) if name in tensors},
-        tuple(lost for each in shards.values() for lost in each.dropped),
-        tuple(f"{name}: {note}" for name, each in shards.items() for note in each.notes),
+        tuple(lost for each in built.values() for lost in each.dropped),
+        (
+            *(f"{name}: {note}" for name, each in shards.items() for note in each.notes),
+            *(f"{name}: left out, no tensor is left in it" for name in emptied),
+        ),
     )
 
 
@@ -86,6 +93,8 @@ def _shard(
         return _Shard(CopiedFile(name, shard), shard.tensors, unread)
     own, lent = _without_foreign(own, shard)
     blueprint = _ONE_FILE[checkpoint.format](shard, own, name=name)
+    if not blueprint.tensors:  # the index cannot name the file
+        return _Shard(blueprint.files[0], {}, (), shard.leftovers())
     file = blueprint.files[0]
     if lent:
         file = SuppliedFile(file, checkpoint, lent=lent)

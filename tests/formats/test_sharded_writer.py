@@ -252,6 +252,23 @@ def test_a_name_in_two_shards_is_an_error(tmp_path):
         blueprint(checkpoint, Draft(places=places), SHARDED)
 
 
+def test_a_shard_without_tensors_is_left_out(tmp_path):
+    source = sharded(tmp_path / "in")
+    planned = converted(source, tmp_path / "out", SHARDED, places={"c": (), "d": ()})
+    assert [file.name for file in planned.files] == [FIRST, INDEX]
+    assert planned.notes == (f"{SECOND}: left out, no tensor is left in it",)
+    with open_checkpoint(tmp_path / "out") as checkpoint:
+        assert list(checkpoint.tensors) == ["a", "b"]
+
+
+def test_no_tensor_at_all_is_an_error(tmp_path):
+    with (
+        open_checkpoint(sharded(tmp_path / "in")) as checkpoint,
+        pytest.raises(CheckpointError, match="no tensor is left"),
+    ):
+        blueprint(checkpoint, Draft(places=dict.fromkeys("abcd", ())), SHARDED)
+
+
 def test_a_tensor_of_another_shard_is_read_from_there(tmp_path):
     source = sharded(tmp_path / "in")
     gives = (Given(line("b_orig", (4,)), "b", kept="c"), Given(line("b_u", (1,)), "b"))
