@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from normcli.formats import Blueprint
     from normcli.formats.base import Checkpoint
     from normcli.records import InputFile, Step
+    from normcli.rewrite import Planned
     from normcli.rewrite.options import Options
-    from normcli.rewrite.plan import Planned
-    from normcli.rewrite.settled import Settled
     from normcli.rewrite.target import Target
+    from normcli.rewrite.values.settled import Settled
 
     Observe = Callable[[str, Progress], None]
 
@@ -103,7 +103,7 @@ class _Run:
     def __init__(
         self, verb: str, checkpoint: Checkpoint, options: Options, request: Request, word: str
     ) -> None:
-        from normcli.rewrite.running import WRITES
+        from normcli.rewrite import PLANS
         from normcli.rewrite.target import target_of
 
         self.verb, self.checkpoint, self.options, self.request = verb, checkpoint, options, request
@@ -117,7 +117,7 @@ class _Run:
         )
         self.target.check(checkpoint)
         listed = weights(checkpoint.tensors, checkpoint.metadata)
-        self.plan: Planned = WRITES[verb].plan(listed, options)
+        self.plan: Planned = PLANS[verb](listed, options)
         if not self.plan.steps and not self.plan.left and verb != "convert":
             raise UsageError(_NOTHING[verb], hint="normcli ls shows what it holds")
 
@@ -169,9 +169,9 @@ class _Run:
     def _blueprint(self, steps: Sequence[Step]) -> Blueprint:
         """The output as these steps make it; refuses what cannot be."""
         from normcli.formats import blueprint
+        from normcli.rewrite import check_free, draft_of
         from normcli.rewrite.metadata import rewritten as new_metadata
         from normcli.rewrite.optimizer import check_optimizer
-        from normcli.rewrite.plan import check_free, draft_of
 
         checkpoint, request = self.checkpoint, self.request
         check_free(checkpoint, steps)

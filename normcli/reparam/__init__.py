@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from normcli.reparam.layout import LAYOUTS
 from normcli.reparam.spelling import spelled
-from normcli.reparam.walk import weights
+from normcli.reparam.walk import problem, weights
 
 if TYPE_CHECKING:
     from normcli.reparam.decoding import (
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         Decoded,
         decode,
         effective_weight,
-        problem,
         read_state,
     )
 
@@ -35,9 +34,7 @@ __all__ = [
     "weights",
 ]
 
-_OF_VALUES = frozenset(
-    {"FAMILIES", "Decoded", "decode", "effective_weight", "problem", "read_state"}
-)
+_OF_VALUES = frozenset({"FAMILIES", "Decoded", "decode", "effective_weight", "read_state"})
 
 
 def __getattr__(name: str) -> object:

@@ -70,17 +70,6 @@ def read_state(read: Callable[[str], Tensor], state: NormState, axis: Axis | str
     return decode(state, {name: read(name) for name in sorted(names)}, axis)
 
 
-def problem(state: NormState, axis: Axis | str = "auto") -> str:
-    """Why no effective weight can be told, empty where it can.
-
-    One number g of as many axes as v has is nothing that torch writes, but axis None from outside
-    says what was meant: one norm over the whole tensor.
-    """
-    if axis is None and state.family == "weight" and not state.stack:
-        return "" if state.parts["g"].parameters == 1 else state.problem
-    return state.problem
-
-
 def effective_weight(
     state: NormState, parts: Mapping[str, Tensor], axis: Axis | str = "auto"
 ) -> Tensor:

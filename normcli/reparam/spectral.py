@@ -74,12 +74,9 @@ def settle(state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str) ->
     prepared = _prepared(tensors, notes)
     original, u, v = prepared.original, prepared.u, prepared.v
     chosen, certain = _row_axis(state, prepared, axis, notes)
-    matrix = as_matrix(original, chosen)
-    if state.layout != "parametrized":
-        matrix = as_hooked(matrix)
     if v is None:
-        v = normalize(torch.mv(matrix.mH, u))
-    divisor = _divisor(state.layout, matrix, u, v)
+        v = normalize(torch.mv(_matrix(state.layout, original, chosen).mH, u))
+    divisor = stored_sigma(state.layout, original, chosen, u, v)
     baked = tensors.get("baked")
     weight = original / divisor if baked is None else baked
     if baked is not None:
@@ -117,11 +114,17 @@ def _prepared(tensors: Mapping[str, Tensor], notes: list[str]) -> _Prepared:
     return _Prepared(original, u.reshape(-1), rest[0].reshape(-1) if rest else None)
 
 
-def _divisor(layout: str, matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """σ as the layer computes it, 0-d."""
+def stored_sigma(layout: str, original: Tensor, axis: int, u: Tensor, v: Tensor) -> Tensor:
+    """σ = uᵀW₀v as a layer of that layout computes it in eval mode, 0-d, all in one dtype."""
+    matrix = _matrix(layout, original, axis)
     if layout in _ONE_STEP:
         u, v = power_step(matrix, u, v, legacy=True)
     return sigma(matrix, u, v, legacy=layout != "parametrized")
+
+
+def _matrix(layout: str, original: Tensor, axis: int) -> Tensor:
+    matrix = as_matrix(original, axis)
+    return matrix if layout == "parametrized" else as_hooked(matrix)
 
 
 def _quotient(original: Tensor, baked: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from normcli.reparam.parametrized import parametrized_states
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from normcli.records import NormState, TensorRef, Weight
+    from normcli.records import Axis, NormState, TensorRef, Weight
 
 
 def weights(
@@ -44,6 +44,17 @@ def weights(
         )
         strays.update(_scaled(section))
     return tuple(_in_order(header.values(), owner, strays))
+
+
+def problem(state: NormState, axis: Axis | str = "auto") -> str:
+    """Why no effective weight can be told, empty where it can.
+
+    One number g of as many axes as v has is nothing that torch writes, but axis None from outside
+    says what was meant: one norm over the whole tensor.
+    """
+    if axis is None and state.family == "weight" and not state.stack:
+        return "" if state.parts["g"].parameters == 1 else state.problem
+    return state.problem
 
 
 def _scaled(section: Mapping[str, TensorRef]) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,10 @@
-"""Writing norms: what becomes of every weight, decided from the header, computed tensor by tensor.
+"""Writing norms: a plan from the header, the values of each weight, a file that appears whole.
 
-`plan` decides from names, shapes and dtypes; `settle` looks at the values of one weight; what is
-large is computed once more when the writer of the format asks for it. To add a verb: a module with
-`plan` and `settle`, and a line in `WRITES`.
+`plans` decides from names, shapes and dtypes; `values` looks at one weight after the other; what
+is as large as a weight is computed once more when the writer of the format asks for it.
 """
 
 from normcli.rewrite.options import Options
-from normcli.rewrite.plan import Planned, check_free, draft_of
+from normcli.rewrite.plans import PLANS, Planned, check_free, draft_of
 
-__all__ = ["Options", "Planned", "check_free", "draft_of"]
+__all__ = ["PLANS", "Options", "Planned", "check_free", "draft_of"]

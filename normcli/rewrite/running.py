@@ -8,31 +8,20 @@ from normcli import linalg
 from normcli.errors import NormcliError, UsageError
 from normcli.formats.spelling import quoted, several
 from normcli.records import Skipped
-from normcli.rewrite import apply, convert, refresh, remove
-from normcli.rewrite.choice import is_named
-from normcli.rewrite.settled import Open, Settled
+from normcli.rewrite.plans.choice import is_named
+from normcli.rewrite.values import VALUES
+from normcli.rewrite.values.settled import Open, Settled
 from normcli.stream import ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import ModuleType
 
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
     from normcli.records import Step
     from normcli.rewrite.options import Options
-    from normcli.rewrite.settled import Left, Outcome
-
-    Observe = Callable[[Step, int, int], None]
-
-# Each has `plan(weights, options)` and `settle(step, read, options)`.
-WRITES: Mapping[str, ModuleType] = {
-    "apply": apply,
-    "remove": remove,
-    "convert": convert,
-    "refresh": refresh,
-}
+    from normcli.rewrite.values.settled import Left, Outcome
 
 _FLOOR = 256 << 20  # bytes in flight that are never too many
 
@@ -66,8 +55,7 @@ def settled(
 
     def work(step: Step) -> Outcome:
         linalg.limit_this_thread()
-        outcome: Outcome = WRITES[step.verb].settle(step, checkpoint.read, options)
-        return outcome
+        return VALUES[step.verb](step, checkpoint.read, options)
 
     with linalg.one_torch_thread():
         results = ordered_map(

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 from normcli.records import ITEMSIZE, TensorRef
 from normcli.reparam import weights
-from normcli.rewrite import Options
-from normcli.rewrite.running import WRITES
+from normcli.rewrite import PLANS, Options
 
 
 def header(*lines, dtype="float32", section=""):
@@ -22,7 +21,7 @@ def header(*lines, dtype="float32", section=""):
 
 
 def planned(verb, tensors, metadata=None, **options):
-    return WRITES[verb].plan(weights(tensors, metadata or {}), Options(**options))
+    return PLANS[verb](weights(tensors, metadata or {}), Options(**options))
 
 
 def opened(tensors, *, metadata=None, skipped=(), path="model.pt", file_format="torch-zip"):

@@ -1,4 +1,4 @@
-"""`refresh`: u and v of spectral norms computed anew, the original untouched."""
+"""New u and v for spectral norms."""
 
 from __future__ import annotations
 
@@ -7,81 +7,25 @@ from typing import TYPE_CHECKING
 import torch
 
 from normcli import linalg
-from normcli.records import Change, Given, NormState, Step
+from normcli.records import Change, NormState
 from normcli.reparam import decode, read_state
-from normcli.rewrite.apply import found
-from normcli.rewrite.choice import asked_for, checked_axis, is_named, spelling
-from normcli.rewrite.plan import Planned
-from normcli.rewrite.remove import check_known
-from normcli.rewrite.settled import (
+from normcli.rewrite.values.settled import (
     Left,
     Open,
-    Outcome,
     Settled,
+    found,
     is_finite,
     largest_change,
     without_vectors,
 )
-from normcli.selection import axis_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
-    from normcli.records import Axis, Weight
+    from normcli.records import Step
     from normcli.reparam import Decoded
     from normcli.rewrite.options import Options
-    from normcli.rewrite.settled import Read
-
-_MADE = ("u", "v", "sigma")  # roles that are computed anew
-
-
-def plan(weights: Sequence[Weight], options: Options) -> Planned:
-    """A step for every weight under a spectral norm.
-
-    Raises:
-        CheckpointError: A state whose u and v fit no axis.
-        UsageError: A weight named that has no u.
-    """
-    axis_of = axis_choice(options.dims)
-    planned = Planned()
-    for weight in asked_for(weights, options):
-        norms = (weight.stack or (weight,)) if isinstance(weight, NormState) else ()
-        if not isinstance(weight, NormState) or not any(n.family == "spectral" for n in norms):
-            if is_named(weight, options):
-                planned.leave(weight, "it is under no spectral norm", options)
-            continue
-        axis = checked_axis(weight, axis_of(weight))
-        check_known(weight, axis)
-        reason = _unfit(weight)
-        if reason:
-            planned.leave(weight, reason, options)
-        else:
-            planned.steps.append(_step(weight, axis, options))
-    return planned
-
-
-def _unfit(state: NormState) -> str:
-    if state.layout == "legacy-v0":
-        return "version 0 keeps no v; normcli convert brings it up to date"
-    if 0 in state.shape:
-        return "has no entries"
-    if state.dtype.startswith("complex") and state.layout != "parametrized":
-        return "complex: the hook does not conjugate u, so no u and v make its σ the largest one"
-    return ""
-
-
-def _step(state: NormState, axis: Axis | str, options: Options) -> Step:
-    norms = [norm for norm in state.stack or (state,) if norm.family == "spectral"]
-    parts = [norm.parts[role] for norm in norms for role in _MADE if role in norm.parts]
-    gives = tuple(Given(part, part.name) for part in parts)
-    known = state.axes[0] if axis == "auto" and len(state.axes) == 1 else axis
-    change = "u and v converged"
-    if options.iterations is not None:
-        change = f"u and v after {options.iterations} more power steps"
-    same = spelling(state)
-    return Step("refresh", state, same, same, known, tuple(parts), gives, change, state)
+    from normcli.rewrite.values.settled import Outcome, Read
 
 
 def settle(step: Step, read: Read, options: Options) -> Outcome:
@@ -114,7 +58,7 @@ def settle(step: Step, read: Read, options: Options) -> Outcome:
         sigma_before=before.values.sigma_stored,
         sigma_after=after.values.sigma_stored,
         spectral_norm=sigma_one,
-        largest_change=largest_change(before.weight, after.weight),
+        largest_change=largest_change(before.weight, after.weight) if options.thorough else None,
         notes=before.notes,
     )
     return Settled(change, made)
@@ -129,10 +73,10 @@ def _vectors(
     assert vectors is not None  # noqa: S101  and u
     matrix = linalg.as_matrix(original, done.axis)
     if options.iterations is None:
-        norm_found = found(matrix, options)
-        if without_vectors(norm_found):
-            return Left(without_vectors(norm_found)), None
-        u, v, value = norm_found.u, norm_found.v, norm_found.value
+        top = found(matrix, options)
+        if without_vectors(top):
+            return Left(without_vectors(top)), None
+        u, v, value = top.u, top.v, top.value
     else:
         legacy = norm.layout != "parametrized"
         steps = options.iterations

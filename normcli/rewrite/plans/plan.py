@@ -9,7 +9,7 @@ from normcli.errors import CheckpointError, UsageError
 from normcli.formats.draft import Draft
 from normcli.formats.spelling import quoted
 from normcli.records import Given, Skipped
-from normcli.rewrite.choice import is_named
+from normcli.rewrite.plans.choice import is_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,43 +1,24 @@
-"""`remove`: effective weights under their plain names."""
+"""Which norms go, and where the plain weight stands."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
-from normcli import linalg
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.spelling import quoted
-from normcli.records import Change, Given, NormState, Spelling, Step
-from normcli.reparam import problem, read_state
+from normcli.records import Given, NormState, Spelling, Step
+from normcli.reparam import problem
 from normcli.reparam.spelling import line
-from normcli.rewrite.choice import asked_for, checked_axis, is_named, parts_of, spelling
-from normcli.rewrite.plan import Planned
-from normcli.rewrite.settled import (
-    Left,
-    Open,
-    Outcome,
-    Settled,
-    is_finite,
-    largest_change,
-    without_vectors,
-)
+from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, parts_of, spelling
+from normcli.rewrite.plans.plan import Planned
 from normcli.selection import axis_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from normcli.records import Axis, TensorRef, Weight
-    from normcli.reparam import Decoded
     from normcli.rewrite.options import Options
-    from normcli.rewrite.settled import Read
-
-_NORMS = frozenset({"spectral", "weight"})
 
 
 def plan(weights: Sequence[Weight], options: Options) -> Planned:
@@ -113,66 +94,11 @@ def _result(state: NormState, original: TensorRef | None, parts: Sequence[Tensor
 
 def _dtype(parts: Sequence[TensorRef]) -> str:
     """What torch computes the effective weight in: the widest dtype of the parts that it reads."""
-    dtypes = {part.dtype for part in parts if part.dtype.startswith(("float", "bfloat", "complex"))}
-    tensors = (torch.empty(0, dtype=getattr(torch, name)) for name in sorted(dtypes))
-    return str(linalg.arithmetic_dtype(*tensors)).removeprefix("torch.")
-
-
-def settle(step: Step, read: Read, options: Options) -> Outcome:
-    """The effective weight looked at; it is computed again when it is written."""
-    state = step.weight
-    assert isinstance(state, NormState)  # noqa: S101  the planner takes nothing else
-    decoded = read_state(read, state, step.axis)
-    if not decoded.certain and not options.restore:
-        return Open()
-    change = Change(
-        axis=decoded.axis if state.family == "spectral" else decoded.values.dim,
-        sigma_before=decoded.values.sigma_stored,
-        largest_change=0.0,
-        notes=decoded.notes,
-    )
-    (given,) = step.gives
-    if given.kept:
-        delta = largest_change(decoded.weight, read(given.kept)) if options.thorough else None
-        return Settled(replace(change, largest_change=delta))
-    if options.exact:
-        exact = _exactly(state, decoded, options)
-        if isinstance(exact, Left):
-            return exact
-        change = replace(change, largest_change=largest_change(decoded.weight, exact))
-        weight = exact
-    else:
-        weight = decoded.weight
-    if not is_finite(weight) and not options.allow_nonfinite:
-        return Left("its effective weight holds NaN or infinite entries")
-    return Settled(change, later={given.ref.name: partial(_computed, step, read, options)})
-
-
-def _computed(step: Step, read: Read, options: Options) -> Tensor:
-    assert isinstance(step.weight, NormState)  # noqa: S101  as in `settle`
-    decoded = read_state(read, step.weight, step.axis)
-    if not options.exact:
-        return decoded.weight
-    exact = _exactly(step.weight, decoded, options)
-    assert not isinstance(exact, Left)  # noqa: S101  as in `settle`
-    return exact
-
-
-def _exactly(state: NormState, decoded: Decoded, options: Options) -> Tensor | Left:
-    """Every spectral norm of the state with the exact σ₁ in place of the stored one."""
-    norms = state.stack or (state,)
-    each = decoded.stack or (decoded,)
-    weight: Tensor | None = None
-    for norm, done in zip(norms, each, strict=True):
-        if norm.family != "spectral":
-            weight = done.weight
-            continue
-        original = done.original if weight is None else weight
-        assert original is not None  # noqa: S101  a spectral norm has one
-        matrix = linalg.as_matrix(original, done.axis)
-        found = linalg.spectral_norm(matrix, rtol=options.rtol, seed=options.seed)
-        if without_vectors(found):
-            return Left(without_vectors(found))
-        weight = original / found.value
-    assert weight is not None  # noqa: S101  a state has a norm
-    return weight
+    names = {"float32" if part.dtype.startswith("float8") else part.dtype for part in parts}
+    floating = {name for name in names if name.startswith(("float", "bfloat", "complex"))}
+    if len(floating) == 1:
+        return floating.pop()
+    double = bool(floating & {"float64", "complex128"})
+    if any(name.startswith("complex") for name in floating):
+        return "complex128" if double else "complex64"
+    return "float64" if double else "float32"  # float16 beside bfloat16 is float32 too

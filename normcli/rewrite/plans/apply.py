@@ -1,38 +1,22 @@
-"""`apply`: a norm on plain weights."""
+"""Which weights get a norm, and as which tensors it is stored."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
-from normcli import linalg
 from normcli.errors import UsageError
-from normcli.records import Change, Given, NormState, SpectralNorm, Spelling, Step
-from normcli.reparam import decode, spelled
+from normcli.records import Given, NormState, Spelling, Step
+from normcli.reparam import spelled
 from normcli.reparam.spelling import TARGETS, line, stacked
-from normcli.reparam.weight import troubles
-from normcli.rewrite.choice import asked_for, checked_axis, is_named, spelling
-from normcli.rewrite.plan import Planned
-from normcli.rewrite.settled import (
-    Left,
-    Outcome,
-    Settled,
-    is_finite,
-    largest_change,
-    without_vectors,
-)
+from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, spelling
+from normcli.rewrite.plans.plan import Planned
 from normcli.selection import axis_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from normcli.records import Axis, Weight
     from normcli.rewrite.options import Options
-    from normcli.rewrite.settled import Read
 
 _NATIVE = {"float16", "bfloat16", "float32", "float64"}
 _NOT_WEIGHTS = ("scale", "zero_point", "mask")  # what stands beside a quantized or a pruned weight
@@ -145,104 +129,3 @@ def _on_top(state: NormState, axis: int) -> Step:
     before, after = spelling(state), spelling(result)
     change = "weight ÷ its σ₁; the norms below kept"
     return Step("apply", state, before, after, axis, (last,), gives, change, result)
-
-
-def settle(step: Step, read: Read, options: Options) -> Outcome:
-    """The values of a step of `plan`."""
-    if options.norm == "weight":
-        return _weight_normed(step, read, options)
-    return (
-        _baking(step, read, options)
-        if step.result is not None and not isinstance(step.result, NormState)
-        else _spectral(step, read, options)
-    )
-
-
-def _weight_normed(step: Step, read: Read, options: Options) -> Settled | Left:
-    """G = ‖W‖ over all axes but the one, bit for bit what torch's weight norm begins with."""
-    weight, state = read(step.weight.name), _state(step)
-    axis = state.axes[0]
-    g = torch.norm_except_dim(weight, 2, -1 if axis is None else axis)
-    dead = troubles(weight, g, axis)
-    if dead and not options.allow_nonfinite:
-        return Left(dead[0])
-    after = decode(state, {state.parts["g"].name: g, state.parts["v"].name: weight})
-    if not is_finite(after.weight) and not options.allow_nonfinite:
-        return Left("holds NaN or infinite entries, or its norm is beyond its dtype")
-    change = Change(axis, largest_change=largest_change(weight, after.weight))
-    return Settled(change, {state.parts["g"].name: g})
-
-
-def _spectral(step: Step, read: Read, options: Options) -> Settled | Left:
-    """U and v: the converged top pair, or what so many of torch's power steps give."""
-    state = _state(step)
-    top = state.stack[-1] if state.stack else state
-    parts = {given.ref.name: read(given.kept) for given in step.gives if given.kept}
-    if isinstance(step.weight, NormState):
-        parts |= {ref.name: read(ref.name) for ref in step.weight.parts.values()}
-        weight = decode(step.weight, parts).weight
-    else:
-        weight = parts[top.parts["original"].name]
-    axis = int(step.axis) if isinstance(step.axis, int) else 0
-    matrix = linalg.as_matrix(weight, axis)
-    norm = None
-    if options.iterations is None:
-        norm = found(matrix, options)
-        if without_vectors(norm):
-            return Left(without_vectors(norm))
-        u, v = norm.u, norm.v
-    else:
-        legacy = state.layout != "parametrized"
-        steps = options.iterations
-        u, v = linalg.power_steps(matrix, iterations=steps, legacy=legacy, seed=options.seed).end
-    made = {top.parts[role].name: vector.to(weight.dtype) for role, vector in (("u", u), ("v", v))}
-    after = decode(state, {**parts, **made}, axis)
-    if not is_finite(after.weight) and not options.allow_nonfinite:
-        return Left("its effective weight would hold NaN or infinite entries")
-    change = Change(
-        axis,
-        sigma_after=after.values.sigma_stored,
-        spectral_norm=norm.value if norm else None,
-        largest_change=largest_change(weight, after.weight),
-        notes=_unconverged(after.values.sigma_stored),
-    )
-    return Settled(change, made)
-
-
-def _unconverged(sigma: float | None) -> tuple[str, ...]:
-    if sigma is None or sigma > 0:
-        return ()
-    return (f"σ is {sigma:.4g}: not converged, the layer would turn its sign",)
-
-
-def _baking(step: Step, read: Read, options: Options) -> Settled | Left:
-    """W·C/σ₁, of all weights or of those whose σ₁ exceeds the clip."""
-    weight = read(step.weight.name)
-    axis = int(step.axis) if isinstance(step.axis, int) else 0
-    norm = found(linalg.as_matrix(weight, axis), options)
-    if without_vectors(norm):
-        return Left(without_vectors(norm))
-    goal = options.coefficient if options.clip is None else options.clip
-    if options.clip is not None and norm.value <= options.clip:
-        return Left(f"its σ₁ is {norm.value:.6g}, not above {options.clip:g}")
-    divisor = norm.value / (1.0 if goal is None else goal)
-    after = weight / divisor
-    if not is_finite(after) and not options.allow_nonfinite:
-        return Left("the result would hold NaN or infinite entries")
-    change = Change(axis, spectral_norm=norm.value, largest_change=largest_change(weight, after))
-    name = step.gives[0].ref.name
-    return Settled(change, later={name: partial(_divided, read, step.weight.name, divisor)})
-
-
-def _divided(read: Read, name: str, divisor: float) -> Tensor:
-    return read(name) / divisor
-
-
-def found(matrix: Tensor, options: Options) -> SpectralNorm:
-    """σ₁ with its singular vectors, as the options ask for it."""
-    return linalg.spectral_norm(matrix, rtol=options.rtol, seed=options.seed, vectors=True)
-
-
-def _state(step: Step) -> NormState:
-    assert isinstance(step.result, NormState)  # noqa: S101  the planner has made it
-    return step.result
