@@ -69,10 +69,10 @@ def _split_blueprint(
 ) -> Blueprint:
     kind, stem, suffix = _FILES[output_format]
     plan = flat_plan(checkpoint, draft, output_format)
-    sizes = {each.name: each.ref.nbytes for each in plan.tensors if each.name not in plan.ties}
+    safetensors = kind == "safetensors"
+    sizes = _sizes(plan, kept_only=safetensors)
     shards = split(sizes, limit)
     names = shard_names(stem, suffix, len(shards))
-    safetensors = kind == "safetensors"
     build = _safetensors_shard if safetensors else _torch_shard
     built = [
         build(checkpoint, plan, _with_tied(plan, shard), name, first=name == names[0])
@@ -90,9 +90,21 @@ def _split_blueprint(
     return Blueprint(output_format, files, tensors, plan.dropped, notes)
 
 
+def _sizes(plan: FlatPlan, *, kept_only: bool) -> dict[str, int]:
+    """Name → bytes of what fills shards: of tied tensors the kept one, or else the first."""
+    sizes: dict[str, int] = {}
+    seen: set[str] = set()
+    for each in plan.tensors:
+        kept = plan.ties.get(each.name, each.name)
+        if each.name == kept if kept_only else kept not in seen:
+            sizes[each.name] = each.ref.nbytes
+        seen.add(kept)
+    return sizes
+
+
 def _with_tied(plan: FlatPlan, shard: Iterable[str]) -> set[str]:
     """The names of a shard and of all that is tied to them."""
-    names = set(shard)
+    names = {plan.ties.get(name, name) for name in shard}
     return names | {left for left, kept in plan.ties.items() if kept in names}
 
 
