@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
+from normcli.formats.flat import placed
+from normcli.formats.flat_plan import CARRIED
 from normcli.formats.given_nodes import GivenNodes, metadata_node
 from normcli.formats.pickle_nodes import DictNode
 from normcli.formats.spelling import quoted
+from normcli.formats.tied import followed, ties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from normcli.formats.base import Checkpoint
+    from normcli.formats.draft import Draft
     from normcli.records import Given
-
-CARRIED = "safetensors"  # entry of the root module's `_metadata` that holds strings of safetensors
 
 
 def flat_tree(
@@ -53,12 +56,29 @@ def _taken(name: str) -> CheckpointError:
     return CheckpointError(message)
 
 
+def all_tensors(checkpoint: Checkpoint, draft: Draft) -> list[Given]:
+    """The tensors of the output; those that safetensors left out as tied are back, at the end."""
+    tensors = list(placed(checkpoint, draft))
+    given = {each.ref.name: each for each in tensors}
+    for left, kept in followed(checkpoint, draft).items():
+        if kept in given and left not in given:
+            one = given[kept]
+            tie = one.ref.storage or kept
+            place = tensors.index(one)
+            given[kept] = tensors[place] = replace(one, ref=replace(one.ref, storage=tie))
+            given[left] = replace(one, ref=replace(one.ref, key=left, storage=tie))
+            tensors.append(given[left])
+    return tensors
+
+
 def with_strings(
-    metadata: Mapping[str, Mapping[str, Any]], strings: Mapping[str, str]
+    metadata: Mapping[str, Mapping[str, Any]], checkpoint: Checkpoint
 ) -> Mapping[str, Mapping[str, Any]]:
     """`_metadata` that carries the `__metadata__` of safetensors in the root module's entry."""
+    records = ties(checkpoint)
+    strings = {key: text for key, text in checkpoint.strings.items() if key not in records}
     if not strings or strings == {"format": "pt"}:
         return metadata
     entries = metadata.get("", {})
-    root = {**entries.get("", {}), CARRIED: dict(strings)}
+    root = {**entries.get("", {}), CARRIED: strings}
     return {**metadata, "": {"": root, **{path: each for path, each in entries.items() if path}}}

@@ -87,6 +87,7 @@ class _Walk:
         self._modules: dict[int, DictNode] = {}  # modules → their state dicts
         self._copies: dict[int, tuple[int, Value]] = {}  # containers around → depth, copy
         self._plain: set[int] = set()  # containers of nothing but plain data
+        self._looped: set[int] = set()  # tuples that were met again: no copy can stand for them
         self._muted = False  # in an optimizer state: only foreign objects matter
         self._changes = 0  # made so far
         self._named = 0  # tensors and objects met so far
@@ -141,6 +142,8 @@ class _Walk:
         if id(value) in self._copies:
             depth, copy = self._copies[id(value)]
             self._reach = min(self._reach, depth)
+            if isinstance(value, tuple):
+                self._looped.add(id(value))
             return copy
         changes, named, reach, depth = self._changes, self._named, self._reach, len(self._copies)
         self._reach = depth + 1
@@ -148,7 +151,7 @@ class _Walk:
         del self._copies[id(value)]
         # A copy of what is around it would not be what this one holds: then it is one too.
         stays = self._changes == changes and self._reach >= depth
-        if isinstance(value, tuple) and self._reach <= depth and not stays:
+        if id(value) in self._looped and not stays:
             raise RefusedError("holds a tuple inside of itself, which cannot be changed")
         if stays and self._named == named:
             self._plain.add(id(value))

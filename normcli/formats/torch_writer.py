@@ -9,8 +9,7 @@ from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.draft import Blueprint
 from normcli.formats.dropping import dropped
 from normcli.formats.extents import data_bytes, overlaps
-from normcli.formats.flat import placed
-from normcli.formats.flat_content import flat_tree, with_strings
+from normcli.formats.flat_content import all_tensors, flat_tree, with_strings
 from normcli.formats.meter import Meter
 from normcli.formats.opened import OpenedFile
 from normcli.formats.pickle_writer import pickled
@@ -51,8 +50,8 @@ def torch_blueprint(checkpoint: Checkpoint, draft: Draft, *, name: str = "") -> 
     if content is not None:
         return _rewriting(checkpoint, draft, content, name)
     lost = dropped(checkpoint, draft, _FORMAT)
-    tensors = list(placed(checkpoint, draft))
-    metadata = with_strings({**checkpoint.metadata, **draft.metadata}, checkpoint.strings)
+    tensors = all_tensors(checkpoint, draft)
+    metadata = with_strings({**checkpoint.metadata, **draft.metadata}, checkpoint)
     return _flat(checkpoint, tensors, metadata, name, lost)
 
 
