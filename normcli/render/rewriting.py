@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -89,8 +89,18 @@ def ways(rewriting: Rewriting) -> list[str]:
     """`5 spectral legacy → plain`: how many weights change from which spelling to which."""
     counts = Counter((str(step.before), str(step.after)) for step in rewriting.steps)
     return [
-        f"{numbers.count(count)} {before} → {after}" for (before, after), count in counts.items()
+        f"{numbers.count(count)} {before}" + (f" → {after}" if before != after else "")
+        for (before, after), count in counts.items()
     ]
+
+
+def reading(rewriting: Rewriting) -> tuple[Column, ...]:
+    """The columns of a table: one spelling where nothing is stored in another way than before."""
+    if any(step.before != step.after for step in rewriting.steps):
+        return READING
+    same = replace(COLUMNS["before"], heading="stored as", rank=COLUMNS["after"].rank)
+    kept = [column for column in READING if column.name != "after"]
+    return tuple(same if column.name == "before" else column for column in kept)
 
 
 def footer(rewriting: Rewriting) -> str:

@@ -17,6 +17,7 @@ from normcli.render.rewriting import (
     RewritingDocument,
     footer,
     heading,
+    reading,
     remarks,
     rows,
     said,
@@ -60,7 +61,8 @@ def write_markdown(document: RewritingDocument, page: Page) -> None:
     rewriting = document.rewriting
     path, rest = heading(rewriting)
     shown = list(rows(rewriting))
-    used = [each for each in READING if any(row.get(each.name) is not None for row in shown)]
+    columns = reading(rewriting)
+    used = [each for each in columns if any(row.get(each.name) is not None for row in shown)]
     lines = [f"### {code(path)}", "", quoted(rest), ""]
     lines += [*rows_of(used, shown), ""] if shown else []
     for name, sentence in remarks(rewriting) + said(rewriting):

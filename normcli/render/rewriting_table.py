@@ -9,7 +9,7 @@ from normcli.render import numbers
 from normcli.render.escape import shortened
 from normcli.render.ink import console_for, say
 from normcli.render.layout import fit, lay
-from normcli.render.rewriting import READING, footer, heading, remarks, rows, said, ways
+from normcli.render.rewriting import footer, heading, reading, remarks, rows, said, ways
 from normcli.render.table import lines
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ def _weights(console: Console, rewriting: Rewriting, page: Page) -> None:
     shown = list(rows(rewriting))
     columns = [
         lay(column, page.spelled(column.heading), [page.spelled(column.cell(row)) for row in shown])
-        for column in READING
+        for column in reading(rewriting)
     ]
     kept = fit(columns, page.width, droppable=True)
     for line in lines(kept, shown, page):
         console.file.write(f"{line}\n")  # as wide as it is; print would take 10 times longer
-    if not {"before", "after"} <= {each.column.name for each in kept}:
+    hidden = {each.column.name for each in columns} - {each.column.name for each in kept}
+    if hidden & {"before", "after"}:
         console.print()
         say(console, page, ("dim", " · ".join(ways(rewriting))))
 

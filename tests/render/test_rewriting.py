@@ -151,6 +151,16 @@ def test_spellings_that_a_narrow_table_has_no_room_for_are_told_below_it():
     assert told not in written(REMOVED, "table", width=200)
 
 
+def test_where_nothing_is_stored_in_another_way_one_column_says_how():
+    for width in (40, 80, 200):
+        text = written(HARD, "table", width=width)
+        assert "spectral parametrized" in text
+        assert "→ spectral" not in text
+    assert " stored as " in written(HARD, "table", width=200)
+    assert "| stored as |" in written(HARD, "markdown")
+    assert written(HARD, "plain").splitlines()[0] == written(REMOVED, "plain").splitlines()[0]
+
+
 def test_of_many_sentences_the_first_ten_are_shown():
     names = [f"w{n}" for n in range(12)]
     spelled = (LEGACY, Spelling())
