@@ -59,6 +59,28 @@ def test_no_bar_where_standard_error_is_no_terminal(model):
     assert BAR not in on_terminal("inspect", model, errors=subprocess.DEVNULL)
 
 
+def test_what_was_written_is_a_colored_table_and_the_path_stands_below_it(model):
+    text = on_terminal("apply", "--spectral", model, "--no-progress")
+    assert "\x1b[1mmax |ΔW|\x1b[0m" in text
+    assert text.rstrip().endswith(str(model.with_name("model.spectral.safetensors")))
+
+
+def test_a_bar_is_drawn_while_a_checkpoint_is_rewritten(model):
+    text = on_terminal("apply", "--weight", model)
+    assert BAR in text
+    assert "3/3 weights" in text
+    assert BAR not in text.rpartition("\x1b[2K")[2]
+    for option in ("-q", "--no-progress"):
+        assert BAR not in on_terminal("apply", "--weight", model, "--force", option)
+
+
+def test_a_plan_is_a_table_on_a_terminal_and_says_everything_once(model):
+    text = on_terminal("apply", "--weight", model, "--dry-run", "--no-progress")
+    assert "what changes" in text
+    assert text.count("would write") == 1
+    assert "note:" not in text
+
+
 def test_errors_are_colored_on_a_terminal_only(model, tmp_path):
     ours, theirs = pty.openpty()
     done = subprocess.run(

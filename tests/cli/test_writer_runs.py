@@ -74,6 +74,17 @@ def test_every_norm_in_every_layout_has_its_name_and_its_keys(model, arguments, 
     assert keys <= set(load_file(path))
 
 
+def test_a_torch_file_is_a_torch_file_again_and_everything_else_in_it_stays(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"epoch": 3, "net": {"fc.weight": torch.eye(2, 3), "fc.bias": torch.ones(2)}}, path)
+    target = tmp_path / "model.spectral.pt"
+    assert done("apply", "--spectral", path).stdout == f"{target}\n"
+    written = torch.load(target, weights_only=True)
+    assert written["epoch"] == 3
+    assert torch.equal(written["net"]["fc.bias"], torch.ones(2))
+    assert torch.equal(written["net"]["fc.parametrizations.weight.original"], torch.eye(2, 3))
+
+
 def test_refresh_and_convert_have_their_names(hooked):
     assert done("refresh", hooked).stdout == f"{hooked.with_name('hooked.refreshed.safetensors')}\n"
     new = hooked.with_name("new.safetensors")
