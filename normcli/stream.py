@@ -151,6 +151,20 @@ def crew(workers: int, prepare: Callable[[], None]) -> Iterator[Crew]:
         yield together
 
 
+def ahead(items: Iterator[_Item], depth: int = 2) -> Iterator[_Item]:
+    """The items, each produced in another thread up to `depth` before it is asked for.
+
+    An item may be used until the next one is asked for, as where there is no other thread, if its
+    memory comes again `depth` + 1 items later at the earliest.
+    """
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="normcli-ahead") as pool:
+        queue = deque(pool.submit(next, items, end) for _ in range(depth))
+        while (item := queue.popleft().result()) is not end:
+            queue.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]  # what is not the end is an item
+
+
 def _retire(running: dict[Future[_Result], int]) -> None:
     """Wait until something ends, and forget what has ended."""
     for future in wait(running, return_when=FIRST_COMPLETED).done:

@@ -132,7 +132,7 @@ class _Run:
         from normcli.rewrite.writing import write
 
         checkpoint, request = self.checkpoint, self.request
-        self._blueprint(self.plan.steps)  # refuses before anything is computed
+        planned = self._blueprint(self.plan.steps)  # refuses before anything is computed
         jobs = request.jobs or default_workers()
         done, left = settled(
             checkpoint,
@@ -143,7 +143,7 @@ class _Run:
             observe=self._observer(),
         )
         steps = [step for step in self.plan.steps if step.name in done]
-        blueprint = self._blueprint(steps)
+        blueprint = self._blueprint(steps) if left else planned
         order = [name for file in blueprint.files for name in file.order]
         with background(partial(hashed_files, checkpoint, wanted=request.sha256)) as hashes:
             tensors = tensors_in_order(

@@ -74,6 +74,16 @@ class Checkpoint(Protocol):
         or an empty name.
         """
 
+    def raw(self, name: str) -> Iterator[memoryview]:
+        """The bytes of a tensor that `is_contiguous`, little-endian, in the order of its shape.
+
+        Piece by piece; a piece may be used until `RAW_BUFFERS` - 1 more were asked for. The error
+        of a CRC comes after the last piece. Imports no torch where the file has the byte order.
+
+        Raises:
+            CheckpointError: As `read`.
+        """
+
     def digest(self, file: InputFile, unwanted: Callable[[], bool] = ...) -> InputFile:
         """One of `files` with its sha256, from the descriptor that tensors are read with.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class CopiedFile:
         summed = self.checkpoint.format == "safetensors"  # torch files hold sums of their own
         checksums = dict.fromkeys(self.checkpoint.tensors, 0) if summed else {}
         for name, piece in self.checkpoint.spans(self.checkpoint.files[0]):
-            crc = write_all(out, piece, checksums.get(name, 0))
+            write_all(out, piece)
             if name in checksums:
-                checksums[name] = crc
+                checksums[name] = zlib.crc32(piece, checksums[name])
         return checksums

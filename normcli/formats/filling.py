@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _HUGE = 1 << 22  # bytes from which huge pages pay: two of them
 _STREAM = 1 << 18  # bytes: with their float64 copy they stay in the second-level cache of a core
-_PIECE = 1 << 20  # bytes that stay in a core's cache between the read and the CRC
+RAW_BUFFERS = 3  # of `read_raw`: one in use and two ahead of it
+PIECE = 1 << 20  # bytes that stay in a core's cache between the read and the CRC
 
 
 def read_tensor(source: Source, extent: Extent, *, checked: bool, out: Tensor | None) -> Tensor:
@@ -74,20 +75,35 @@ def read_pieces(source: Source, extent: Extent, *, checked: bool) -> Iterator[Te
     if extent.swap or extent.span * itemsize != whole or overlaps(extent.shape, extent.stride):
         yield read_tensor(source, extent, checked=checked, out=None).flatten()
         return
-    record = extent.record
-    summed = record.crc is not None and not checked
+    dtype = _torch_dtype(extent.dtype)
+    for piece in _bytes_of(source, extent, checked=checked, size=_STREAM, buffers=1):
+        yield torch.frombuffer(piece, dtype=dtype)
+
+
+def read_raw(source: Source, extent: Extent, *, checked: bool) -> Iterator[memoryview]:
+    """The bytes of a contiguous tensor, little-endian, in `RAW_BUFFERS` buffers in turn."""
+    if extent.swap:
+        tensor = read_tensor(source, extent, checked=checked, out=None)
+        array = tensor.reshape(-1).view(_torch_dtype("uint8")).numpy()
+        yield memoryview(array)  # type: ignore[arg-type]  # numpy's stub for 3.10
+        return
+    yield from _bytes_of(source, extent, checked=checked, size=PIECE, buffers=RAW_BUFFERS)
+
+
+def _bytes_of(
+    source: Source, extent: Extent, *, checked: bool, size: int, buffers: int
+) -> Iterator[memoryview]:
+    """The bytes from the first element to the last; the CRC of a whole record on the way."""
+    record, itemsize = extent.record, ITEMSIZE[extent.dtype]
+    start, whole = record.offset + extent.start * itemsize, extent.span * itemsize
+    summed = record.crc is not None and not checked and whole > 0
     if summed and whole < record.nbytes:
         check_crc(source, record)
         summed = False
-    memory = torch.empty(min(_STREAM, whole), dtype=torch.uint8)
-    view = memoryview(memory.numpy())  # type: ignore[arg-type]  # numpy's stub for 3.10
-    entries = memory.view(_torch_dtype(extent.dtype))
     crc = 0
-    for start in range(0, whole, _STREAM):
-        piece = view[: whole - start]
-        source.fill(piece, record.offset + extent.start * itemsize + start)
+    for piece in source.chunks(start, whole, size=size, buffers=buffers):
         crc = zlib.crc32(piece, crc) if summed else 0
-        yield entries[: len(piece) // itemsize]
+        yield piece
     if summed:
         compare_crc(record, crc)
 
@@ -137,8 +153,8 @@ def _empty(extent: Extent) -> Tensor:
 def _fill_checked(source: Source, record: Record, view: memoryview) -> None:
     """Read a whole record, and compare its CRC-32 piece by piece while the cache holds it."""
     crc = 0
-    for start in range(0, len(view), _PIECE):
-        piece = view[start : start + _PIECE]
+    for start in range(0, len(view), PIECE):
+        piece = view[start : start + PIECE]
         source.fill(piece, record.offset + start)
         crc = zlib.crc32(piece, crc)
     compare_crc(record, crc)

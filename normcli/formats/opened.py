@@ -88,6 +88,15 @@ class OpenedFile(Checkpoint):
             yield from read_pieces(self._source, extent, checked=self._is_checked(extent))
         self._note_checked(extent)
 
+    def raw(self, name: str) -> Iterator[memoryview]:
+        """As `Checkpoint.raw`."""
+        from normcli.formats.filling import read_raw
+
+        extent = self._extent(name)
+        with self._named(name):
+            yield from read_raw(self._source, extent, checked=self._is_checked(extent))
+        self._note_checked(extent)
+
     def _extent(self, name: str) -> Extent:
         extent = self._extents.get(name)
         if extent is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from normcli.errors import OutputError
 from normcli.formats.spelling import quoted
+from normcli.stream import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
     from normcli.records import Given
 
+_Item = TypeVar("_Item")
+
 _PIECE = 1 << 20  # bytes that stay in a core's cache between the CRC and the write
+_LARGE = 8 << 20  # bytes from which another thread is worth its start
 
 
 def given_bytes(
@@ -36,8 +40,7 @@ def given_bytes(
         OutputError: What was made has another shape or dtype than `given` says.
     """
     if given.kept and checkpoint.is_contiguous(given.kept):
-        for piece in checkpoint.pieces(given.kept):
-            yield memory_of(piece)
+        yield from checkpoint.raw(given.kept)
         return
     tensor = checkpoint.read(given.kept) if given.kept else made(given.ref.name)
     _check(tensor, given)
@@ -46,13 +49,32 @@ def given_bytes(
         yield whole[start : start + _PIECE]
 
 
-def write_all(out: BinaryIO, data: memoryview | bytes, crc: int = 0) -> int:
-    """Write every byte, also where the file takes less at once; the CRC-32 goes on from `crc`."""
-    crc = zlib.crc32(data, crc)
+def pour(out: BinaryIO, pieces: Iterator[memoryview], nbytes: int) -> int:
+    """Write all pieces, read and summed ahead where there are many; gives their CRC-32."""
+    crc = 0
+    for piece, crc in early(_summed(pieces), nbytes):  # noqa: B007  the last one counts
+        write_all(out, piece)
+    return crc
+
+
+def early(items: Iterator[_Item], nbytes: int) -> Iterator[_Item]:
+    """The items, in another thread where so many bytes are worth its start."""
+    return ahead(items) if nbytes >= _LARGE else items
+
+
+def _summed(pieces: Iterator[memoryview]) -> Iterator[tuple[memoryview, int]]:
+    """Each piece with the CRC-32 of all up to it."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(piece, crc)
+        yield piece, crc
+
+
+def write_all(out: BinaryIO, data: memoryview | bytes) -> None:
+    """Write every byte, also where the file takes less at once."""
     rest = memoryview(data)
     while rest:
         rest = rest[out.write(rest) :]
-    return crc
 
 
 def memory_of(tensor: Tensor) -> memoryview:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from normcli.formats.draft import Blueprint
 from normcli.formats.flat_plan import flat_plan
-from normcli.formats.pouring import given_bytes, write_all
+from normcli.formats.pouring import given_bytes, pour, write_all
 from normcli.formats.safetensors_header import header_bytes, in_file_order
 from normcli.formats.state_metadata import STATE_METADATA, packed
 from normcli.formats.tied import tie_notes
@@ -114,8 +114,6 @@ class SafetensorsFile:
         write_all(out, self.header)
         checksums: dict[str, int] = {}
         for each in self.lines:
-            crc = 0
-            for piece in given_bytes(self.checkpoint, each.given, made):
-                crc = write_all(out, piece, crc)
-            checksums[each.name] = crc
+            pieces = given_bytes(self.checkpoint, each.given, made)
+            checksums[each.name] = pour(out, pieces, each.ref.nbytes)
         return checksums

@@ -99,6 +99,10 @@ class OpenedShards(Checkpoint):
         """As `Checkpoint.pieces`."""
         return self._shard_of(name).pieces(name)
 
+    def raw(self, name: str) -> Iterator[memoryview]:
+        """As `Checkpoint.raw`."""
+        return self._shard_of(name).raw(name)
+
     def _shard_of(self, name: str) -> Checkpoint:
         if name not in self.tensors:
             raise UsageError(f"holds no tensor {quoted(name)}", where=self.path)

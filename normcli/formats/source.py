@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,15 @@ class Source:
             message = f"cannot be read at byte {offset}: {error.strerror}"
             raise CheckpointError(message, where=self.path) from error
 
-    def chunks(self, offset: int, nbytes: int) -> Iterator[memoryview]:
-        """`nbytes` from `offset`, piece by piece, in one buffer that is used again."""
-        buffer = memoryview(bytearray(min(_CHUNK, nbytes)))
-        while nbytes > 0:
-            piece = buffer[: min(_CHUNK, nbytes)]
+    def chunks(
+        self, offset: int, nbytes: int, *, size: int = _CHUNK, buffers: int = 1
+    ) -> Iterator[memoryview]:
+        """`nbytes` from `offset`, piece by piece, in so many buffers that are used in turn."""
+        ring = [memoryview(bytearray(min(size, nbytes))) for _ in range(buffers)]
+        for buffer in cycle(ring):
+            if nbytes <= 0:
+                return
+            piece = buffer[: min(size, nbytes)]
             self.fill(piece, offset)
             yield piece
             offset += len(piece)

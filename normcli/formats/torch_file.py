@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError
-from normcli.formats.filling import compare_crc
+from normcli.formats.filling import PIECE, RAW_BUFFERS, compare_crc
 from normcli.formats.given_nodes import GivenStorage
 from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
-from normcli.formats.pouring import given_bytes
+from normcli.formats.pouring import early, given_bytes
 from normcli.formats.torch_archive import Member, archive_bytes, write_archive
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ class TorchFile:
         yield from _short(_BEHIND)
 
     def _bytes(self, storage: StorageNode, made: Callable[[str], Tensor]) -> Iterator[memoryview]:
+        nbytes = storage.numel * STORAGE_ITEMSIZE[storage.dtype]
         if isinstance(storage, GivenStorage) and storage.given:
-            yield from given_bytes(self.checkpoint, storage.given, made)
+            yield from early(given_bytes(self.checkpoint, storage.given, made), nbytes)
         elif self.content:
-            yield from _copied(self.content, storage)
+            yield from early(_copied(self.content, storage), nbytes)
 
 
 def _nobody(name: str) -> Tensor:
@@ -94,7 +95,8 @@ def _copied(content: Content, storage: StorageNode) -> Iterator[memoryview]:
     """The record of a storage, in little-endian order; its CRC-32 is compared behind it."""
     record = content.record_of(storage.key)
     crc = 0
-    for piece in content.source.chunks(record.offset, record.nbytes):
+    pieces = content.source.chunks(record.offset, record.nbytes, size=PIECE, buffers=RAW_BUFFERS)
+    for piece in pieces:
         crc = zlib.crc32(piece, crc)
         yield _swapped(piece, _width(storage)) if content.swap else piece
     if record.crc is not None:
