@@ -50,3 +50,12 @@ def large(tmp_path_factory):
     path = tmp_path_factory.mktemp("large") / "large.safetensors"
     save_file({f"layer.{n}.weight": torch.zeros(1, 1) for n in range(5000)}, path)
     return path
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A checkpoint in a folder of its own, beside which outputs go."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    torch.save({f"{n}.weight": torch.eye(8) for n in range(8)}, folder / "model.pt")
+    return folder / "model.pt"
