@@ -15,7 +15,7 @@ def opening(path, flags, *rest, **named):
     return real_open(path, flags, *rest, **named)
 
 def gate(*rest, **named):
-    if begun and next(calls) == {number}:
+    if (begun or {call!r} == "fsync") and next(calls) == {number}:
         os.write(1, b"\\n")
         os.read(0, 1)
     return real(*rest, **named)
@@ -27,8 +27,8 @@ os.open, os.{call} = opening, gate
 def gated(folder, call, number, *arguments):
     """Start a command line and wait until it is about to do the system call for that time.
 
-    Counted from when it opens a file to write to. It goes on when it can read from its standard
-    input, or finds its end.
+    Reads are counted from when it opens a file to write to. It goes on when it can read from its
+    standard input, or finds its end.
     """
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(_GATE.format(call=call, number=number))

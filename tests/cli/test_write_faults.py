@@ -154,6 +154,19 @@ def test_a_signal_leaves_nothing(heavy, tmp_path, name, moment, force):
     assert not force or output.read_bytes() == OLD
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_no_folder_of_shards(heavy, tmp_path, name):
+    output = tmp_path / "out" / "model"
+    output.parent.mkdir()
+    options = ["--max-shard-size", "20MB", "-o", output]
+    process = gated(tmp_path / "gate", "fsync", 2, "convert", heavy, *options)
+    assert not output.exists()
+    process.send_signal(signal.Signals[name])
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 128 + signal.Signals[name]
+    assert names(output.parent) == []
+
+
 @pytest.mark.parametrize(
     ("option", "change"), [("-o", "longer"), ("-o", "removed"), ("--in-place", "replaced")]
 )
