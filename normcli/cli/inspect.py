@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from normcli.cli.progress import Observe
-    from normcli.commands.inspect import Progress
+    from normcli.commands.progress import Progress
     from normcli.records import Measurement
 
     Watch: TypeAlias = Callable[[str], Callable[[Measurement, Progress], None]]

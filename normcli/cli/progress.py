@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as Bar
 
-    from normcli.commands.inspect import Progress
+    from normcli.commands.progress import Progress
 
     Observe: TypeAlias = Callable[[object, Progress], None]
 

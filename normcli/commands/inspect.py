@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli.commands.choice import listed
 from normcli.commands.pin import expect
+from normcli.commands.progress import Progress
 from normcli.errors import UsageError, closest
 from normcli.formats import open_checkpoint
 from normcli.records import METRIC_NAMES, Report
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
     from normcli.formats.base import Checkpoint
     from normcli.records import Axis, InputFile, Measurement, Weight
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a pass over one checkpoint is: weights and bytes, done and in all."""
-
-    weights: int
-    total_weights: int
-    nbytes: int
-    total_nbytes: int
 
 
 def inspect(

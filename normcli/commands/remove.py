@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
-    from normcli.commands.inspect import Progress
+    from normcli.commands.progress import Progress
     from normcli.records import Axis, Rewriting
 
 

@@ -9,21 +9,24 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from normcli.commands.inspect import Progress, hashed_files
+from normcli.commands.inspect import hashed_files
 from normcli.commands.pin import expect
+from normcli.commands.progress import Progress, Watch
 from normcli.errors import NormcliError, UsageError
 from normcli.formats import open_checkpoint
-from normcli.records import Rewriting, Skipped
+from normcli.records import InputFile, Rewriting, Skipped
 from normcli.reparam import weights
 from normcli.stream import background, default_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
+
+    from torch import Tensor
 
     from normcli.formats import Blueprint
     from normcli.formats.base import Checkpoint
-    from normcli.records import InputFile, Step
+    from normcli.records import Step
     from normcli.rewrite import Planned
     from normcli.rewrite.options import Options
     from normcli.rewrite.target import Target
@@ -124,46 +127,67 @@ class _Run:
     def planned(self) -> Rewriting:
         """What would be done, from the header alone."""
         blueprint = self._blueprint(self.plan.steps)
-        return self._told(blueprint, self.plan.steps, self.plan.left)
+        name = self.target.path.name
+        files = tuple(InputFile(each.name or name, each.nbytes) for each in blueprint.files)
+        return self._told(blueprint, self.plan.steps, self.plan.left, files=files)
 
     def written(self) -> Rewriting:
         """What was done."""
-        from normcli.rewrite.running import default_budget, settled, tensors_in_order
-        from normcli.rewrite.writing import write
+        from normcli.rewrite.writing import Work
 
         checkpoint, request = self.checkpoint, self.request
-        planned = self._blueprint(self.plan.steps)  # refuses before anything is computed
-        jobs = request.jobs or default_workers()
-        done, left = settled(
-            checkpoint,
-            self.plan.steps,
-            self.options,
-            jobs=jobs,
-            budget=request.memory,
-            observe=self._observer(),
-        )
-        steps = [step for step in self.plan.steps if step.name in done]
-        blueprint = self._blueprint(steps) if left else planned
-        order = [name for file in blueprint.files for name in file.order]
+        blueprint = self._blueprint(self.plan.steps)  # refuses before anything is computed
+        watch = Watch(request.observe, self.plan.steps, blueprint.nbytes, str(self.target.path))
+        steps, done, left = self._settled(watch)
+        if left:
+            blueprint = self._blueprint(steps)
         with background(partial(hashed_files, checkpoint, wanted=request.sha256)) as hashes:
-            tensors = tensors_in_order(
-                done,
-                order,
-                steps,
-                jobs=jobs,
-                budget=request.memory or default_budget(checkpoint),
-            )
-            files = write(
+            work = Work(
                 checkpoint,
                 blueprint,
-                self.target,
-                tensors,
-                workers=jobs,
+                self._tensors(blueprint, steps, done),
+                workers=request.jobs or default_workers(),
                 hashed=request.sha256,
+                watch=watch.wrote,
             )
+            files = work.write(self.target)
             inputs = hashes()
         return self._told(
             blueprint, steps, [*self.plan.left, *left], done=done, files=files, inputs=inputs
+        )
+
+    def _settled(self, watch: Watch) -> tuple[list[Step], dict[str, Settled], list[Skipped]]:
+        """(steps that are done, their values, what the values leave); keys alone need no values."""
+        steps = self.plan.steps
+        if not self.options.thorough and not any(map(_makes, steps)):
+            return steps, {}, []
+        from normcli.rewrite.running import settled
+
+        done, left = settled(
+            self.checkpoint,
+            steps,
+            self.options,
+            jobs=self.request.jobs or default_workers(),
+            budget=self.request.memory,
+            observe=watch.settled,
+        )
+        return [step for step in steps if step.name in done], done, left
+
+    def _tensors(
+        self, blueprint: Blueprint, steps: Sequence[Step], done: Mapping[str, Settled]
+    ) -> Iterator[Tensor]:
+        """Made tensors, in the order in which the files ask for them."""
+        order = [name for file in blueprint.files for name in file.order]
+        if not order:
+            return iter(())
+        from normcli.rewrite.running import default_budget, tensors_in_order
+
+        return tensors_in_order(
+            done,
+            order,
+            steps,
+            jobs=self.request.jobs or default_workers(),
+            budget=self.request.memory or default_budget(self.checkpoint),
         )
 
     def _blueprint(self, steps: Sequence[Step]) -> Blueprint:
@@ -187,19 +211,6 @@ class _Run:
         self.target.check(checkpoint, found.nbytes)
         return found
 
-    def _observer(self) -> Callable[[Step], None]:
-        observe, steps = self.request.observe, self.plan.steps
-        total = sum(step.weight.nbytes for step in steps)
-        count = nbytes = 0
-
-        def done(step: Step) -> None:
-            nonlocal count, nbytes
-            count, nbytes = count + 1, nbytes + step.weight.nbytes
-            if observe is not None:
-                observe(step.name, Progress(count, len(steps), nbytes, total))
-
-        return done
-
     def _told(
         self,
         blueprint: Blueprint,
@@ -207,7 +218,7 @@ class _Run:
         left: Sequence[Skipped],
         *,
         done: Mapping[str, Settled] | None = None,
-        files: tuple[InputFile, ...] = (),
+        files: tuple[InputFile, ...],
         inputs: tuple[InputFile, ...] | None = None,
     ) -> Rewriting:
         dropped = [Skipped(each.name, f"dropped: {each.reason}") for each in blueprint.dropped]
@@ -225,8 +236,13 @@ class _Run:
             notes=(*self.checkpoint.notes, *blueprint.notes),
             options=_given(self.options, self.request),
             versions=_versions(),
-            written=bool(files),
+            written=not self.request.dry_run,
         )
+
+
+def _makes(step: Step) -> bool:
+    """Whether it gives a tensor that the input does not have."""
+    return not all(given.kept for given in step.gives)
 
 
 _UNTOLD = frozenset({"output", "thorough", "sha256", "observe", "dry_run"})

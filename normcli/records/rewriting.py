@@ -120,7 +120,8 @@ class Rewriting:
         files: Of the input; with sha256 where a receipt was asked for.
         output: Path of the output: a file, or a folder of shards.
         output_format: As in `Report`.
-        output_files: Of the output, in order, an index last; empty where nothing was written.
+        output_files: Of the output, in order, an index last; with `written` false what they
+            would be.
         steps: In checkpoint order.
         changes: Name of the weight → what changed; empty where nothing was computed.
         left: Weights that are left as they are, and why; content that was dropped.

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from normcli.cli.app import invoke
 from normcli.cli.config import KEYS
 from normcli.cli.messages import usage_error
-from normcli.commands.inspect import Progress
+from normcli.commands.progress import Progress
 from normcli.errors import CheckpointError, NormcliError
 from normcli.records import Change, InputFile, Rewriting, Skipped, Spelling, Step, TensorRef
 from normcli.render.rewriting_formats import REWRITING_FORMATS

@@ -59,7 +59,7 @@ def settle(step: Step, read: Read, options: Options) -> Outcome:
         sigma_after=after.values.sigma_stored,
         spectral_norm=sigma_one,
         largest_change=largest_change(before.weight, after.weight) if options.thorough else None,
-        notes=before.notes,
+        notes=tuple(f"before: {note}" for note in before.notes),
     )
     return Settled(change, made)
 
