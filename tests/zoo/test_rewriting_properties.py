@@ -92,10 +92,10 @@ def test_there_and_back_is_the_same_document(drawn, target):
         normcli.convert(folder / "y.pt", output=folder / "z.pt", layout=target)
         before, there, back = (_load(folder / f"{name}.pt") for name in "xyz")
     assert _same(back, before)
-    assert drawn.found(back)._metadata == drawn.found(before)._metadata
+    written.assert_same_metadata(drawn.found(back), drawn.found(before))
     theirs = drawn.state(OTHER[target])
     written.assert_spelled_alike(drawn.found(there), theirs)
-    assert drawn.found(there)._metadata == theirs._metadata
+    written.assert_same_metadata(drawn.found(there), theirs)
 
 
 @FEW
@@ -106,7 +106,7 @@ def test_removal_is_torchs_whatever_stands_around_it(drawn, target):
         normcli.remove(path, output=folder / "y.pt", **drawn.options)
         found = _load(folder / "y.pt")
     theirs = drawn.state("plain")
-    assert drawn.found(found)._metadata == theirs._metadata
+    written.assert_same_metadata(drawn.found(found), theirs)
     for layer in drawn.layers:
         theirs[layer.key] = modules._taken_off(layer.module(target), "weight")
     written.assert_equal(drawn.found(found), theirs)

@@ -91,7 +91,7 @@ def test_after_convert_of_leaves_torchs_optimizer_goes_on_as_it_would_have(
 def _verbs(family):
     return {
         "apply": lambda path, **options: normcli.apply(path, norm=family, **options),
-        "remove": normcli.remove,
+        "remove": lambda path, **options: normcli.remove(path, dims={"*": 0}, **options),
         "convert": lambda path, **options: normcli.convert(path, layout="parametrized", **options),
     }
 

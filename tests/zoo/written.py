@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 import modules
+import pytest
 import torch
 from modules import DTYPES, Kind
 from safetensors.torch import load_file, save_file
@@ -20,7 +23,6 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 KINDS = modules.KINDS | {
     "square conv transpose 1d": Kind(lambda: nn.ConvTranspose1d(4, 4, 3), rows=1),
@@ -28,6 +30,7 @@ KINDS = modules.KINDS | {
 TARGETS = ("legacy", "parametrized")
 CONTAINERS = {"torch": ".pt", "safetensors": ".safetensors", "shards": ""}
 INDEX = "model.safetensors.index.json"
+TORCH_INDEX = "pytorch_model.bin.index.json"  # as huggingface_hub names the shards of torch
 
 # σ = uᵀWv in the dtype itself: a product, a sum and u, v are rounded
 SIGMA = {"float32": 1e-6, "float64": 1e-9, "float16": 5e-3, "bfloat16": 4e-2}
@@ -65,9 +68,19 @@ class Stall:
 
     def trained(self, family: str, target: str, dtype: str, salt: str = "") -> nn.Module:
         """The same module after some training, evaluating."""
-        module = self.normed(family, target, dtype, salt)
-        modules._train(module, self.kind.weight)
-        return module.eval()
+        return loaded(
+            self.normed(family, target, dtype, salt),
+            _trained_state(self, family, target, dtype, salt),
+        )
+
+
+@cache
+def _trained_state(
+    stall: Stall, family: str, target: str, dtype: str, salt: str
+) -> Mapping[str, Tensor]:
+    module = stall.normed(family, target, dtype, salt)
+    modules._train(module, stall.kind.weight)
+    return module.state_dict()
 
 
 def _slug(*words: object) -> str:
@@ -87,6 +100,23 @@ STALLS = {
     "spectral": tuple(Stall(_slug(name), kind, kind.rows) for name, kind in KINDS.items()),
     "weight": tuple(_weight_norm_stalls()),
 }
+
+
+def stalls_of(family: str, kind: str) -> tuple[Stall, ...]:
+    """The stalls of one kind: for weight norm one an axis."""
+    return tuple(each for each in STALLS[family] if each.kind is KINDS[kind])
+
+
+def cases(*families: str) -> list[object]:
+    """(family, target, dtype, stalls) for every kind."""
+    return [
+        pytest.param(family, target, dtype, stalls, id=f"{family}-{target}-{dtype}-{kind}")
+        for family in families
+        for target in TARGETS
+        for dtype in DTYPES
+        for kind in KINDS
+        for stalls in [stalls_of(family, kind)]
+    ]
 
 
 def row_axes(family: str) -> dict[str, int | None]:
@@ -181,6 +211,11 @@ def assert_equal(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         assert same, f"{key} differs by {(found[key].double() - tensor.double()).abs().max()}"
 
 
+def assert_same_metadata(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Two state dicts whose `_metadata` say the same of the same modules, in whatever order."""
+    assert dict(found._metadata) == dict(expected._metadata)
+
+
 def assert_spelled_alike(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     """Two state dicts of the same keys, shapes and dtypes."""
 
@@ -216,21 +251,23 @@ def _save_shards(state: Mapping[str, Tensor], folder: Path) -> None:
 
 def load(path: str | Path) -> Mapping[str, Tensor]:
     """Written by anyone, read by torch or by the safetensors library."""
-    from pathlib import Path
-
     path = Path(path)
     if path.suffix == ".pt":
         return torch.load(path, map_location="cpu", weights_only=True)
     if path.suffix:
         return load_file(path)
-    places = json.loads((path / INDEX).read_text())["weight_map"]
     state = {}
-    for name in sorted(set(places.values())):
-        shard = load_file(path / name)
-        assert set(shard) == {key for key, place in places.items() if place == name}
+    for shard in shards(path).values():
+        assert not set(state) & set(shard)
         state |= shard
-    assert set(state) == set(places)
     return state
 
 
-__all__ = ["DTYPES", "KINDS", "STALLS", "TARGETS", "Stall"]
+def shards(folder: Path) -> dict[str, Mapping[str, Tensor]]:
+    """Name of a shard → its tensors, which are those that the index says."""
+    index = next(folder / name for name in (INDEX, TORCH_INDEX) if (folder / name).exists())
+    places = json.loads(index.read_text())["weight_map"]
+    read = load_file if index.name == INDEX else partial(torch.load, weights_only=True)
+    found = {name: read(folder / name) for name in sorted(set(places.values()))}
+    assert {key: name for name, shard in found.items() for key in shard} == places
+    return found
