@@ -85,7 +85,7 @@ def _check_tensors(checkpoint: Checkpoint, checksums: Mapping[str, int], workers
         budget=default_budget(),
         short=lambda name: checkpoint.tensors[name].nbytes < _SHORT,
     )
-    for name, crc in zip(checkpoint.tensors, found, strict=True):
+    for name, crc in zip(checkpoint.tensors, list(found), strict=True):  # all threads have ended
         expected = checksums.get(name, crc)
         if crc != expected:
             raise _fault("", f"{quoted(name)} has CRC-32 {crc:08x}, expected {expected:08x}")
