@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
@@ -14,12 +15,13 @@ from normcli.commands.pin import expect
 from normcli.commands.progress import Progress, Watch
 from normcli.errors import NormcliError, UsageError
 from normcli.formats import open_checkpoint
+from normcli.formats.spelling import quoted
 from normcli.records import InputFile, Rewriting, Skipped
 from normcli.reparam import weights
 from normcli.stream import background, default_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from os import PathLike
 
     from torch import Tensor
@@ -121,8 +123,8 @@ class _Run:
         self.target.check(checkpoint)
         listed = weights(checkpoint.tensors, checkpoint.metadata)
         self.plan: Planned = PLANS[verb](listed, options)
-        if not self.plan.steps and not self.plan.left and verb != "convert":
-            raise UsageError(_NOTHING[verb], hint="normcli ls shows what it holds")
+        if not self.plan.steps and verb != "convert":
+            raise _nothing(verb, self.plan.left)
 
     def planned(self) -> Rewriting:
         """What would be done, from the header alone."""
@@ -141,11 +143,14 @@ class _Run:
         steps, done, left = self._settled(watch)
         if left:
             blueprint = self._blueprint(steps)
-        with background(partial(hashed_files, checkpoint, wanted=request.sha256)) as hashes:
+        with (
+            background(partial(hashed_files, checkpoint, wanted=request.sha256)) as hashes,
+            closing(self._tensors(blueprint, steps, done)) as tensors,
+        ):
             work = Work(
                 checkpoint,
                 blueprint,
-                self._tensors(blueprint, steps, done),
+                tensors,
                 workers=request.jobs or default_workers(),
                 hashed=request.sha256,
                 watch=watch.wrote,
@@ -175,14 +180,14 @@ class _Run:
 
     def _tensors(
         self, blueprint: Blueprint, steps: Sequence[Step], done: Mapping[str, Settled]
-    ) -> Iterator[Tensor]:
+    ) -> Generator[Tensor]:
         """Made tensors, in the order in which the files ask for them."""
         order = [name for file in blueprint.files for name in file.order]
         if not order:
-            return iter(())
+            return
         from normcli.rewrite.running import default_budget, tensors_in_order
 
-        return tensors_in_order(
+        yield from tensors_in_order(
             done,
             order,
             steps,
@@ -246,6 +251,16 @@ def _makes(step: Step) -> bool:
 
 
 _UNTOLD = frozenset({"output", "thorough", "sha256", "observe", "dry_run"})
+
+
+def _nothing(verb: str, left: Sequence[Skipped]) -> UsageError:
+    """That there is nothing to do: a copy under another name would only look like a result."""
+    if not left:
+        return UsageError(_NOTHING[verb], hint="normcli ls shows what it holds")
+    first = left[0]
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return UsageError(f"nothing to {verb}: {quoted(first.name)}: {first.reason}{more}")
+
 
 _NOTHING = {
     "apply": "holds no weight that a norm could be put on: floating, two axes or more, `weight`",

@@ -72,7 +72,7 @@ def settled(
                 done[step.name] = result
             elif isinstance(result, Open):
                 open_ones.append(step)
-            elif is_named(step.weight, options):
+            elif is_named(step.weight, options) and not result.wanted:
                 raise _unfit(checkpoint, step, result)
             else:
                 left.append(Skipped(step.name, result.reason))

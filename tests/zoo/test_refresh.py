@@ -100,15 +100,8 @@ def test_so_many_iterations_are_so_many_training_forwards_of_torch(
     written.assert_equal(part, theirs.state_dict())
 
 
-# All steps of the norm below are taken before those of the one above, torch takes them in turn:
-# both are of one direction, so that only the last bit can be another.
-ROUNDED = pytest.param(
-    "spectral", marks=pytest.mark.xfail(strict=False, reason="steps of a stack are not in turn")
-)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("below", [ROUNDED, "weight"])
+@pytest.mark.parametrize("below", ["spectral", "weight"])
 def test_both_steps_of_a_stack_are_those_of_a_training_forward(below, dtype, tmp_path):
     def layer():
         torch.manual_seed(10)

@@ -112,7 +112,7 @@ def _baking(step: Step, read: Read, options: Options) -> Settled | Left:
         return Left(without_vectors(norm))
     goal = options.coefficient if options.clip is None else options.clip
     if options.clip is not None and norm.value <= options.clip:
-        return Left(f"its σ₁ is {norm.value:.6g}, not above {options.clip:g}")
+        return Left(f"its σ₁ is {norm.value:.6g}, not above {options.clip:g}", wanted=True)
     divisor = norm.value / (1.0 if goal is None else goal)
     if not _stays_finite(weight, divisor) and not options.allow_nonfinite:
         return Left("the result would hold NaN or infinite entries")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from normcli import linalg
 from normcli.records import Change, NormState
 from normcli.reparam import decode, read_state
+from normcli.rewrite.plans.choice import parts_of
 from normcli.rewrite.values.settled import (
     Left,
     Open,
@@ -20,6 +22,8 @@ from normcli.rewrite.values.settled import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from normcli.records import Step
@@ -35,62 +39,92 @@ def settle(step: Step, read: Read, options: Options) -> Outcome:
     before = read_state(read, state, step.axis)
     if not before.certain:
         return Open()
-    norms = state.stack or (state,)
-    parts = {part.name: read(part.name) for norm in norms for part in norm.parts.values()}
+    parts = {part.name: read(part.name) for part in parts_of(state)}
     made: dict[str, Tensor] = {}
-    below: Tensor | None = None
-    sigma_one = None
-    for norm, done in zip(norms, before.stack or (before,), strict=True):
-        own = parts if below is None else {**parts, norm.parts["original"].name: below}
-        if norm.family == "spectral":
-            new, sigma_one = _vectors(norm, decode(norm, own, done.axis), options)
-            if isinstance(new, Left):
-                return new
-            made |= new
-            own = {**own, **new}
-            parts |= new
-        below = decode(norm, own, done.axis).weight
-    after = decode(state, parts, before.axis)
+    exact = None
+    for steps in _rounds(state, options):
+        done = _round(state, before, {**parts, **made}, steps, options)
+        if isinstance(done, Left):
+            return done
+        made |= done.made
+        exact = done.exact
+    after = decode(state, {**parts, **made}, before.axis)
     if not is_finite(after.weight) and not options.allow_nonfinite:
         return Left("its effective weight would hold NaN or infinite entries")
     change = Change(
         axis=before.axis,
         sigma_before=before.values.sigma_stored,
         sigma_after=after.values.sigma_stored,
-        spectral_norm=sigma_one,
+        spectral_norm=exact,
         largest_change=largest_change(before.weight, after.weight) if options.thorough else None,
         notes=tuple(f"before: {note}" for note in before.notes),
     )
     return Settled(change, made)
 
 
-def _vectors(
-    norm: NormState, done: Decoded, options: Options
-) -> tuple[dict[str, Tensor] | Left, float | None]:
-    """(name of a part → its new values, exact σ₁ where it was found)."""
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """New parts by name, and the exact σ₁ of the last norm where it was found."""
+
+    made: Mapping[str, Tensor]
+    exact: float | None
+
+
+def _rounds(state: NormState, options: Options) -> tuple[int | None, ...]:
+    """Power steps of each round; None converges. Torch takes one of every norm a forward pass."""
+    steps = options.iterations
+    return (steps,) if not (state.stack and steps) else (1,) * steps
+
+
+def _round(
+    state: NormState,
+    before: Decoded,
+    parts: Mapping[str, Tensor],
+    steps: int | None,
+    options: Options,
+) -> _Round | Left:
+    """One pass from the norm that acts first to the last one."""
+    made: dict[str, Tensor] = {}
+    below: Tensor | None = None
+    exact = None
+    for norm, old in zip(state.stack or (state,), before.stack or (before,), strict=True):
+        own = {**parts} if below is None else {**parts, norm.parts["original"].name: below}
+        if norm.family == "spectral":
+            done = _vectors(norm, decode(norm, own, old.axis), steps, options)
+            if isinstance(done, Left):
+                return done
+            own |= done.made
+            made |= done.made
+            exact = done.exact
+        if state.stack:
+            below = decode(norm, own, old.axis).weight
+    return _Round(made, exact)
+
+
+def _vectors(norm: NormState, done: Decoded, steps: int | None, options: Options) -> _Round | Left:
+    """New u and v of one norm, in the shapes and dtypes of the old ones."""
     original, vectors = done.original, done.vectors
     assert original is not None  # noqa: S101  a spectral norm has an original
     assert vectors is not None  # noqa: S101  and u
     matrix = linalg.as_matrix(original, done.axis)
-    if options.iterations is None:
+    exact = None
+    if steps is None:
         top = found(matrix, options)
         if without_vectors(top):
-            return Left(without_vectors(top)), None
-        u, v, value = top.u, top.v, top.value
+            return Left(without_vectors(top))
+        u, v, exact = top.u, top.v, top.value
     else:
         legacy = norm.layout != "parametrized"
-        steps = options.iterations
         u, v = linalg.power_steps(matrix, iterations=steps, start=vectors, legacy=legacy).end
-        value = None
     values = {"u": u, "v": v}
-    refs = norm.parts
-    if "sigma" in refs:
+    if "sigma" in norm.parts:
         values["sigma"] = (u.conj() @ (matrix.to(u.dtype) @ v)).real
-    return {
-        refs[role].name: values[role].reshape(refs[role].shape).to(_dtype(refs[role].dtype))
-        for role in values
-        if role in refs
-    }, value
+    made = {
+        ref.name: values[role].reshape(ref.shape).to(_dtype(ref.dtype))
+        for role, ref in norm.parts.items()
+        if role in values
+    }
+    return _Round(made, exact)
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -42,9 +42,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A weight that is left as it is, and why; only its values told."""
+    """A weight that is left as it is; only its values told.
+
+    Attributes:
+        reason: Why.
+        wanted: Whether that is what was asked for: no error where the weight was named.
+    """
 
     reason: str
+    wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
