@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_the_readme_shows_a_trace_that_is_true():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = f"$ normcli trace sample_checkpoints/sngan.pt {' '.join(options)}"
     assert f"{command}\n{shown}\n```" in readme
+
+
+def test_the_readme_shows_a_repair_that_is_true(tmp_path):
+    shutil.copy(SAMPLES / "sngan-defect.pt", tmp_path)
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
+    line = [sys.executable, "-m", "normcli", "refresh", "sngan-defect.pt", "-o", "repaired.pt"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    shown = "\n".join(line[1:] for line in done.stderr.decode().rstrip().splitlines())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = "$ normcli refresh sngan-defect.pt -o repaired.pt"
+    assert f"{command}\n{shown}\n{done.stdout.decode()}```" in readme
 
 
 def test_every_sample_has_a_case_here():
