@@ -65,6 +65,7 @@ def prepared(folder: Path, suffix: str) -> dict[str, list[str]]:
     out = str(folder / f"out{suffix}")
     run(normcli("apply", "--spectral", "-q", "--force", "-o", str(normed), str(plain)))
     return {
+        "cp": ["cp", str(normed), out],
         "cp and sync": ["sh", "-c", 'cp "$0" "$1" && sync "$1"', str(normed), out],
         "convert": normcli(
             "convert", "--layout", "legacy", "-q", "--force", "-o", out, str(normed)

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normcli.errors import OutputError
+from normcli.formats.filling import compare_crc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
+
+    from normcli.formats.extents import Record
 
 ALIGNMENT = 64  # bytes; where torch.save begins its records
 
@@ -33,10 +36,12 @@ class Member:
     Attributes:
         name: Below the one folder; ASCII.
         nbytes: Of its content.
+        copied: The record of the input that it is byte for byte; None where it is another.
     """
 
     name: str
     nbytes: int
+    copied: Record | None = None
 
     @property
     def path(self) -> str:
@@ -88,6 +93,7 @@ def write_archive(out: BinaryIO, members: Iterator[tuple[Member, Iterator[memory
         members: Each with its content; a CRC-32 is computed on the way.
 
     Raises:
+        CheckpointError: A record that was copied has another CRC-32 than the input promises.
         OutputError: A content is not as long as its member says.
     """
     at = 0
@@ -102,6 +108,8 @@ def write_archive(out: BinaryIO, members: Iterator[tuple[Member, Iterator[memory
                 raise OutputError(
                     f"record {member.name} has {entry.file_size} bytes, expected {member.nbytes}"
                 )
+            if member.copied is not None and member.copied.crc is not None:
+                compare_crc(member.copied, entry.CRC)
             entry.extra = b""  # the directory needs no padding
             at = member.end(at)
 

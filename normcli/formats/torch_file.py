@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError
-from normcli.formats.filling import PIECE, RAW_BUFFERS, compare_crc
+from normcli.formats.filling import PIECE, RAW_BUFFERS, check_crc
 from normcli.formats.given_nodes import GivenStorage
 from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
 from normcli.formats.pouring import early, given_bytes
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
+    from normcli.formats.extents import Record
     from normcli.formats.pickle_nodes import StorageNode
     from normcli.formats.torch_content import Content
 
@@ -71,15 +71,33 @@ class TorchFile:
         yield from _short({"data.pkl": self.pickle, **_BEFORE})
         for number, storage in enumerate(self.storages):
             nbytes = storage.numel * STORAGE_ITEMSIZE[storage.dtype]
-            yield Member(f"data/{number}", nbytes), self._bytes(storage, made)
+            record = self._record(storage)
+            copied = record if self.content and not self.content.swap else None
+            member = Member(f"data/{number}", nbytes, copied)
+            yield member, self._bytes(storage, record, made, nbytes)
         yield from _short(_BEHIND)
 
-    def _bytes(self, storage: StorageNode, made: Callable[[str], Tensor]) -> Iterator[memoryview]:
-        nbytes = storage.numel * STORAGE_ITEMSIZE[storage.dtype]
+    def _record(self, storage: StorageNode) -> Record | None:
+        """Where its bytes lie in the input; None where they are made, or read from elsewhere."""
+        if isinstance(storage, GivenStorage) or self.content is None:
+            return None
+        return self.content.record_of(storage.key)
+
+    def _bytes(
+        self,
+        storage: StorageNode,
+        record: Record | None,
+        made: Callable[[str], Tensor],
+        nbytes: int,
+    ) -> Iterator[memoryview]:
         if isinstance(storage, GivenStorage) and storage.given:
             yield from early(given_bytes(self.checkpoint, storage.given, made), nbytes)
-        elif self.content:
-            yield from early(_copied(self.content, storage), nbytes)
+        elif self.content and record:
+            source, swap = self.content.source, self.content.swap
+            if swap:  # as it is its sum is compared when it was written
+                check_crc(source, record)
+            pieces = source.chunks(record.offset, nbytes, size=PIECE, buffers=RAW_BUFFERS)
+            yield from early(_swapped(pieces, _width(storage)) if swap else pieces, nbytes)
 
 
 def _nobody(name: str) -> Tensor:
@@ -91,26 +109,16 @@ def _short(records: Mapping[str, bytes]) -> Iterator[tuple[Member, Iterator[memo
         yield Member(name, len(content)), iter([memoryview(content)])
 
 
-def _copied(content: Content, storage: StorageNode) -> Iterator[memoryview]:
-    """The record of a storage, in little-endian order; its CRC-32 is compared behind it."""
-    record = content.record_of(storage.key)
-    crc = 0
-    pieces = content.source.chunks(record.offset, record.nbytes, size=PIECE, buffers=RAW_BUFFERS)
-    for piece in pieces:
-        crc = zlib.crc32(piece, crc)
-        yield _swapped(piece, _width(storage)) if content.swap else piece
-    if record.crc is not None:
-        compare_crc(record, crc)
-
-
 def _width(storage: StorageNode) -> int:
     """Bytes of one number; a complex one is two of them."""
     dtype = storage.dtype or storage.viewed
     return STORAGE_ITEMSIZE.get(dtype, 1) // (2 if dtype.startswith("complex") else 1)
 
 
-def _swapped(piece: memoryview, width: int) -> memoryview:
-    swapped = bytearray(len(piece))
-    for place in range(width):
-        swapped[place::width] = piece[width - 1 - place :: width]
-    return memoryview(swapped)
+def _swapped(pieces: Iterator[memoryview], width: int) -> Iterator[memoryview]:
+    """The same numbers in little-endian order."""
+    for piece in pieces:
+        swapped = bytearray(len(piece))
+        for place in range(width):
+            swapped[place::width] = piece[width - 1 - place :: width]
+        yield memoryview(swapped)

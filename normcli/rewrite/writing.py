@@ -11,6 +11,7 @@ from normcli.durable import new_file, new_folder
 from normcli.formats import verify
 from normcli.formats.source import Source
 from normcli.records import InputFile
+from normcli.stream import background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +62,10 @@ class Work:
             (blueprint,) = self.blueprint.files
             checksums = self._filled(blueprint, new.file)
             new.file.flush()
-            self._check(new.path, checksums)
+            # the disk writes while the file is read back
+            with background(lambda _: os.fsync(new.file.fileno())) as synced:
+                self._check(new.path, checksums)
+                synced()
             return self._described(new.path, target.path.name)
 
     def _folder(self, path: Path) -> tuple[InputFile, ...]:
