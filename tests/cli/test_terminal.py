@@ -61,7 +61,7 @@ def test_no_bar_where_standard_error_is_no_terminal(model):
 
 def test_what_was_written_is_a_colored_table_and_the_path_stands_below_it(model):
     text = on_terminal("apply", "--spectral", model, "--no-progress")
-    assert "\x1b[1mmax |ΔW|\x1b[0m" in text
+    assert "\x1b[1mσ after\x1b[0m" in text
     assert text.rstrip().endswith(str(model.with_name("model.spectral.safetensors")))
 
 
