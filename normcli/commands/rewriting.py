@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from normcli.commands.inspect import hashed_files
 from normcli.commands.pin import expect
-from normcli.commands.progress import Progress, Watch
+from normcli.commands.progress import Watch
 from normcli.errors import NormcliError, UsageError
 from normcli.formats import open_checkpoint
 from normcli.formats.spelling import quoted
@@ -21,73 +21,36 @@ from normcli.reparam import weights
 from normcli.stream import background, default_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
     from os import PathLike
 
     from torch import Tensor
 
+    from normcli.commands.request import Request
     from normcli.formats import Blueprint
     from normcli.formats.base import Checkpoint
     from normcli.records import Step
-    from normcli.rewrite import Planned
-    from normcli.rewrite.options import Options
+    from normcli.rewrite import Options, Planned
     from normcli.rewrite.target import Target
     from normcli.rewrite.values.settled import Settled
 
-    Observe = Callable[[str, Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of every writer alike; the attributes are options of the commands.
-
-    Attributes:
-        output: None is a name beside the input.
-        force: Replace a file that exists.
-        in_place: Replace the input.
-        drop_optimizer: Leave optimizer states out.
-        drop_opaque: Leave out what the output cannot hold.
-        max_shard_size: Bytes of tensors in one shard.
-        dry_run: Plan, and write nothing.
-        jobs: Weights worked on at the same time.
-        memory: Bytes of weights in flight.
-        budget_scale: As in `open_checkpoint`.
-        sha256: Whether every byte is hashed, and every change computed.
-        expect_sha256: Hex digest that the input must have.
-        observe: Called with the name of each weight that is done.
-    """
-
-    output: str | PathLike[str] | None = None
-    force: bool = False
-    in_place: bool = False
-    drop_optimizer: bool = False
-    drop_opaque: bool = False
-    max_shard_size: int | None = None
-    dry_run: bool = False
-    jobs: int | None = None
-    memory: int | None = None
-    budget_scale: float = 1.0
-    sha256: bool = True
-    expect_sha256: str | None = None
-    observe: Observe | None = None
-
 
 def rewritten(
-    verb: str,
-    path: str | PathLike[str],
-    options: Options,
-    request: Request,
-    *,
-    word: str,
+    verb: str, path: str | PathLike[str], options: Options, request: Request, *, word: str
 ) -> Rewriting:
     """The checkpoint rewritten, or what would become of it.
 
     Args:
         verb: One of `VERBS`.
-        path: Of the input.
+        path: Of the input: a file, a folder of shards, an index, or one shard.
         options: Of the verb.
         request: Of all writers.
         word: What the name of the output says, where none was given.
+
+    Raises:
+        CheckpointError: The input cannot be read, or is refused.
+        OutputError: The output cannot be written.
+        UsageError: An option cannot be meant.
     """
     with open_checkpoint(
         path, allow_opaque=request.drop_opaque, budget_scale=request.budget_scale
@@ -272,7 +235,7 @@ _NOTHING = {
 def _given(options: Options, request: Request) -> dict[str, Any]:
     """The options that are not as they are by default, by name."""
     given: dict[str, Any] = {}
-    for source in (options, request):
+    for source in (request, options):
         default = type(source)()
         for each in fields(source):
             value = getattr(source, each.name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from normcli.errors import UsageError
 from normcli.records import Given, NormState, Spelling, Step
 from normcli.reparam import spelled
-from normcli.reparam.spelling import TARGETS, line, stacked
+from normcli.reparam.spelling import TARGETS, stacked
 from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, spelling
 from normcli.rewrite.plans.plan import Planned
 from normcli.selection import axis_choice
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from normcli.rewrite.options import Options
 
 _NATIVE = {"float16", "bfloat16", "float32", "float64"}
+_FAMILIES = ("spectral", "weight")
 _NOT_WEIGHTS = ("scale", "zero_point", "mask")  # what stands beside a quantized or a pruned weight
 
 
@@ -49,7 +51,8 @@ def _layout(weights: Sequence[Weight], options: Options) -> str:
     """The layout asked for, else that of the states in the file, else torch's newer one."""
     if options.layout is not None:
         return options.layout
-    found = {each.layout for each in weights if isinstance(each, NormState)} & set(TARGETS)
+    states = (each for each in weights if isinstance(each, NormState))
+    found = {each.layout for each in states if each.family in _FAMILIES} & set(TARGETS)
     if len(found) == 2:
         raise UsageError(
             "the file holds legacy and parametrized states, expected one layout to follow",
@@ -109,8 +112,10 @@ def _step(weight: Weight, layout: str, axis: Axis, options: Options) -> Step:
 
 
 def _baked(weight: Weight, axis: Axis, options: Options) -> Step:
-    ref = line(weight.section, weight.key, weight.shape, weight.dtype)
     assert not isinstance(weight, NormState)  # noqa: S101  `_unfit` has left it
+    # tied weights that are divided alike stay tied
+    tie = f"{weight.storage} by rows {axis}" if weight.storage else ""
+    ref = replace(weight, storage=tie, note="")
     change = "weight ÷ σ₁"
     if options.clip is not None:
         change = f"σ₁ above {options.clip:g} scaled down to it"
