@@ -10,10 +10,10 @@ when it is asked to write; a line in `WRITERS`; and tests that read its files wi
 """
 
 from normcli.formats.base import Checkpoint
-from normcli.formats.draft import Blueprint, Draft, FileBlueprint
 from normcli.formats.opening import READERS, open_checkpoint
-from normcli.formats.verifying import verify
-from normcli.formats.writing import WRITERS, blueprint
+from normcli.formats.writers.draft import Blueprint, Draft, FileBlueprint
+from normcli.formats.writers.verifying import verify
+from normcli.formats.writers.writing import WRITERS, blueprint
 
 __all__ = [
     "READERS",

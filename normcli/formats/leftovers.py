@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from normcli.formats.foreign import is_foreign
 from normcli.formats.meter import Meter
 from normcli.formats.modules import is_module
 from normcli.formats.optimizers import is_optimizer
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.nodes import (
     ByteArrayNode,
     CalledText,
     DictNode,
@@ -22,6 +21,7 @@ from normcli.formats.pickle_nodes import (
 )
 from normcli.formats.sections import LONE
 from normcli.formats.spelling import key_text
+from normcli.formats.writers.foreign import is_foreign
 from normcli.records import Skipped
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, TypeAlias
 
-from normcli.formats.pickle_nodes import DictNode
+from normcli.formats.pickles.nodes import DictNode
 
 Value: TypeAlias = Any  # plain data or a node
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from normcli.formats.meter import over_budget
 from normcli.formats.modules import is_module, module_items
 from normcli.formats.optimizers import is_optimizer
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.nodes import (
     DictNode,
     GlobalNode,
     OpaqueNode,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
-    from normcli.formats.flat import Flat
+    from normcli.formats.writers.draft import Draft
+    from normcli.formats.writers.flat import Flat
     from normcli.records import Given
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from normcli.errors import CheckpointError
 from normcli.formats.extents import Extent, check_view, data_bytes, overlaps
 from normcli.formats.opened import Header
-from normcli.formats.pickle_nodes import DictNode, SetNode
+from normcli.formats.pickles.nodes import DictNode, SetNode
 from normcli.formats.spelling import quoted
 from normcli.records import ITEMSIZE, Opaque, TensorRef, full_name
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from normcli.formats.budgets import Budgets
     from normcli.formats.extents import Record
-    from normcli.formats.pickle_nodes import TensorNode
+    from normcli.formats.pickles.nodes import TensorNode
     from normcli.formats.sections import Found
     from normcli.formats.torch_content import Content
 

@@ -9,10 +9,10 @@ from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.extents import Record
 from normcli.formats.filling import check_crc
 from normcli.formats.meter import Meter
-from normcli.formats.pickle_bytes import PickleBytes
-from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
-from normcli.formats.pickle_machine import PickleMachine
-from normcli.formats.pickle_nodes import StorageNode, StorageType
+from normcli.formats.pickles.bytes import PickleBytes
+from normcli.formats.pickles.globals import STORAGE_ITEMSIZE
+from normcli.formats.pickles.machine import PickleMachine
+from normcli.formats.pickles.nodes import StorageNode, StorageType
 from normcli.formats.sections import find_tensors
 from normcli.formats.spelling import counted, quoted, several
 from normcli.formats.torch_content import Content

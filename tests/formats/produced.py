@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from normcli.formats import blueprint, open_checkpoint
-from normcli.formats.draft import Draft
+from normcli.formats.writers.draft import Draft
 
 
 def write_file(planned, path, made=None):

@@ -532,8 +532,8 @@ def test_a_blueprint_needs_no_torch(saved):
 
 
 def test_offsets_beyond_four_gigabytes_are_written_as_the_format_says():
-    from normcli.formats.flat import Flat
-    from normcli.formats.safetensors_header import header_bytes, in_file_order
+    from normcli.formats.writers.flat import Flat
+    from normcli.formats.writers.safetensors_header import header_bytes, in_file_order
 
     refs = [line(name, (1 << 30, 3)) for name in ("b", "a")]
     lines = in_file_order(Flat(ref, Given(ref, ref.name)) for ref in refs)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from normcli.errors import CheckpointError, RefusedError, UsageError
 from normcli.formats import Draft, blueprint, open_checkpoint, verify
-from normcli.formats.splitting import split
+from normcli.formats.writers.splitting import split
 from normcli.records import Given, TensorRef
 
 torch.set_num_threads(1)

@@ -13,9 +13,9 @@ from produced import write_file
 
 from normcli.errors import OutputError
 from normcli.formats import open_checkpoint
-from normcli.formats.draft import Draft
-from normcli.formats.torch_archive import ALIGNMENT, Member, archive_bytes, write_archive
-from normcli.formats.torch_writer import torch_blueprint
+from normcli.formats.writers.draft import Draft
+from normcli.formats.writers.torch_archive import ALIGNMENT, Member, archive_bytes, write_archive
+from normcli.formats.writers.torch_writer import torch_blueprint
 
 torch.set_num_threads(1)
 

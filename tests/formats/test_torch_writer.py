@@ -16,8 +16,8 @@ from same_content import assert_same
 from test_differential import KEYS, structures
 
 from normcli.formats import open_checkpoint
-from normcli.formats.draft import Draft
-from normcli.formats.torch_writer import torch_blueprint
+from normcli.formats.writers.draft import Draft
+from normcli.formats.writers.torch_writer import torch_blueprint
 
 torch.set_num_threads(1)
 

@@ -13,8 +13,8 @@ from same_content import assert_same
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats import open_checkpoint
-from normcli.formats.draft import Draft
-from normcli.formats.torch_writer import flat_torch_blueprint, torch_blueprint
+from normcli.formats.writers.draft import Draft
+from normcli.formats.writers.torch_writer import flat_torch_blueprint, torch_blueprint
 from normcli.records import Given, TensorRef
 
 torch.set_num_threads(1)

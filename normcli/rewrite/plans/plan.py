@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, UsageError
-from normcli.formats.draft import Draft
 from normcli.formats.spelling import quoted
+from normcli.formats.writers.draft import Draft
 from normcli.records import Given, Skipped
 from normcli.rewrite.plans.choice import is_named
 

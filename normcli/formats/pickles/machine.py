@@ -1,7 +1,7 @@
 """A symbolic pickle machine: it follows the opcodes and describes what they would build.
 
 It never imports, calls or builds anything that the file names. A name that is not in
-`pickle_globals` becomes an opaque node, counted when it is read, used or not.
+`globals` becomes an opaque node, counted when it is read, used or not.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from normcli.errors import CheckpointError
-from normcli.formats.pickle_globals import CALLS, CONSTANTS, SCRIPT_CALLS, call
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.globals import CALLS, CONSTANTS, SCRIPT_CALLS, call
+from normcli.formats.pickles.nodes import (
     ByteArrayNode,
     Call,
     DictNode,
@@ -23,13 +23,13 @@ from normcli.formats.pickle_nodes import (
     TensorNode,
     UnreadTensor,
 )
-from normcli.formats.pickle_stack import DICT_MEMORY, PickleStack, Value
+from normcli.formats.pickles.stack import DICT_MEMORY, PickleStack, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from normcli.formats.meter import Meter
-    from normcli.formats.pickle_bytes import PickleBytes
+    from normcli.formats.pickles.bytes import PickleBytes
 
 AnyTensor: TypeAlias = TensorNode | UnreadTensor
 Load: TypeAlias = "Callable[[Value], StorageNode]"

@@ -6,9 +6,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import RefusedError
-from normcli.formats.foreign import is_foreign
-from normcli.formats.pickle_globals import STORAGE_CLASSES
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.globals import STORAGE_CLASSES
+from normcli.formats.pickles.nodes import (
     ByteArrayNode,
     Call,
     CalledText,
@@ -22,7 +21,8 @@ from normcli.formats.pickle_nodes import (
     TensorNode,
     UnreadTensor,
 )
-from normcli.formats.pickle_output import PickleOutput
+from normcli.formats.writers.foreign import is_foreign
+from normcli.formats.writers.pickle_output import PickleOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
-from normcli.formats.copied_file import CopiedFile
-from normcli.formats.draft import Blueprint
-from normcli.formats.dropping import OPTIMIZER
-from normcli.formats.flat import modules_above, placed
-from normcli.formats.index_file import index_file
-from normcli.formats.safetensors_writer import safetensors_blueprint
 from normcli.formats.spelling import quoted
-from normcli.formats.supplied_file import SuppliedFile
 from normcli.formats.tied import tie_of
-from normcli.formats.torch_writer import torch_blueprint
+from normcli.formats.writers.copied_file import CopiedFile
+from normcli.formats.writers.draft import Blueprint
+from normcli.formats.writers.dropping import OPTIMIZER
+from normcli.formats.writers.flat import modules_above, placed
+from normcli.formats.writers.index_file import index_file
+from normcli.formats.writers.safetensors_writer import safetensors_blueprint
+from normcli.formats.writers.supplied_file import SuppliedFile
+from normcli.formats.writers.torch_writer import torch_blueprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft, FileBlueprint
     from normcli.formats.sharded import OpenedShards
+    from normcli.formats.writers.draft import Draft, FileBlueprint
     from normcli.records import Given, Skipped, TensorRef
 
 _ONE_FILE = {

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
-from normcli.formats.dropping import dropped
-from normcli.formats.flat import flat_metadata, flat_tensors, section_notes
 from normcli.formats.spelling import quoted
 from normcli.formats.tied import followed, merged_records, tie_records, ties
+from normcli.formats.writers.dropping import dropped
+from normcli.formats.writers.flat import flat_metadata, flat_tensors, section_notes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
-    from normcli.formats.flat import Flat
+    from normcli.formats.writers.draft import Draft
+    from normcli.formats.writers.flat import Flat
     from normcli.records import Skipped
 
 # Where a torch file keeps the `__metadata__` of the safetensors file that it was made of: in the

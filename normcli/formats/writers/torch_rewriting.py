@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError, RefusedError
-from normcli.formats.bare_tensors import BareTensors
-from normcli.formats.foreign import foreign_inside, is_foreign
-from normcli.formats.given_nodes import GivenNodes, metadata_node
 from normcli.formats.modules import is_module, state_dict_items
 from normcli.formats.optimizers import is_optimizer
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.nodes import (
     DictNode,
     ScriptNode,
     SetNode,
@@ -22,13 +19,16 @@ from normcli.formats.pickle_nodes import (
 from normcli.formats.sections import LONE
 from normcli.formats.spelling import key_text, quoted
 from normcli.formats.torch_tables import plain_metadata
+from normcli.formats.writers.bare_tensors import BareTensors
+from normcli.formats.writers.foreign import foreign_inside, is_foreign
+from normcli.formats.writers.given_nodes import GivenNodes, metadata_node
 from normcli.records import Skipped, full_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
+    from normcli.formats.writers.draft import Draft
     from normcli.records import Given
 
 Value: TypeAlias = Any  # plain data or a node

@@ -6,26 +6,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, RefusedError
-from normcli.formats.draft import Blueprint
-from normcli.formats.dropping import dropped
 from normcli.formats.extents import data_bytes, overlaps
-from normcli.formats.flat_content import all_tensors, flat_tree, with_strings
 from normcli.formats.meter import Meter
 from normcli.formats.opened import OpenedFile
-from normcli.formats.pickle_writer import pickled
 from normcli.formats.sections import find_tensors
 from normcli.formats.spelling import quoted, several
-from normcli.formats.torch_file import TorchFile
-from normcli.formats.torch_rewriting import rewritten
+from normcli.formats.writers.draft import Blueprint
+from normcli.formats.writers.dropping import dropped
+from normcli.formats.writers.flat_content import all_tensors, flat_tree, with_strings
+from normcli.formats.writers.pickle_writer import pickled
+from normcli.formats.writers.torch_file import TorchFile
+from normcli.formats.writers.torch_rewriting import rewritten
 from normcli.records import Skipped, TensorRef, full_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
-    from normcli.formats.pickle_nodes import TensorNode
+    from normcli.formats.pickles.nodes import TensorNode
     from normcli.formats.torch_content import Content
+    from normcli.formats.writers.draft import Draft
     from normcli.records import Given
 
 _FORMAT = "torch-zip"

@@ -6,15 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli.errors import NormcliError, UsageError, closest
-from normcli.formats.safetensors_writer import safetensors_blueprint
-from normcli.formats.sharded_writer import sharded_blueprint
-from normcli.formats.torch_writer import torch_blueprint
+from normcli.formats.writers.safetensors_writer import safetensors_blueprint
+from normcli.formats.writers.sharded_writer import sharded_blueprint
+from normcli.formats.writers.torch_writer import torch_blueprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Blueprint, Draft
+    from normcli.formats.writers.draft import Blueprint, Draft
 
 
 def blueprint(checkpoint: Checkpoint, draft: Draft, output_format: str) -> Blueprint:

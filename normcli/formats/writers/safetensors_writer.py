@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normcli.formats.draft import Blueprint
-from normcli.formats.flat_plan import flat_plan
-from normcli.formats.pouring import given_bytes, pour, write_all
-from normcli.formats.safetensors_header import header_bytes, in_file_order
 from normcli.formats.state_metadata import STATE_METADATA, packed
 from normcli.formats.tied import tie_notes
+from normcli.formats.writers.draft import Blueprint
+from normcli.formats.writers.flat_plan import flat_plan
+from normcli.formats.writers.pouring import given_bytes, pour, write_all
+from normcli.formats.writers.safetensors_header import header_bytes, in_file_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
-    from normcli.formats.flat import Flat
-    from normcli.formats.flat_plan import FlatPlan
+    from normcli.formats.writers.draft import Draft
+    from normcli.formats.writers.flat import Flat
+    from normcli.formats.writers.flat_plan import FlatPlan
     from normcli.records import TensorRef
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normcli.formats.extents import contiguous
-from normcli.formats.pickle_globals import STORAGE_CLASSES, STORAGE_ITEMSIZE
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.globals import STORAGE_CLASSES, STORAGE_ITEMSIZE
+from normcli.formats.pickles.nodes import (
     Call,
     DictNode,
     DtypeNode,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from normcli.formats.pickle_globals import CALLS, CONSTANTS
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.globals import CALLS, CONSTANTS
+from normcli.formats.pickles.nodes import (
     Call,
     DictNode,
     GlobalNode,

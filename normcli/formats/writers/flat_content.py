@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
-from normcli.formats.flat import placed
-from normcli.formats.flat_plan import CARRIED
-from normcli.formats.given_nodes import GivenNodes, metadata_node
-from normcli.formats.pickle_nodes import DictNode
+from normcli.formats.pickles.nodes import DictNode
 from normcli.formats.spelling import quoted
 from normcli.formats.tied import followed, ties
+from normcli.formats.writers.flat import placed
+from normcli.formats.writers.flat_plan import CARRIED
+from normcli.formats.writers.given_nodes import GivenNodes, metadata_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
+    from normcli.formats.writers.draft import Draft
     from normcli.records import Given
 
 

@@ -6,12 +6,12 @@ import struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import RefusedError
-from normcli.formats.foreign import is_foreign
+from normcli.formats.writers.foreign import is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from normcli.formats.pickle_nodes import GlobalNode, StorageNode
+    from normcli.formats.pickles.nodes import GlobalNode, StorageNode
 
 Value: TypeAlias = Any  # plain data or a node
 

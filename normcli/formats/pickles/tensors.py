@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.nodes import (
     DictNode,
     DtypeNode,
     GlobalNode,

@@ -6,27 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import UsageError
-from normcli.formats.draft import Blueprint
-from normcli.formats.flat import Flat, modules_above
-from normcli.formats.flat_plan import CARRIED, flat_plan
-from normcli.formats.index_file import index_file
-from normcli.formats.kept_shards import kept_blueprint
-from normcli.formats.safetensors_writer import (
+from normcli.formats.sharded import OpenedShards
+from normcli.formats.writers.draft import Blueprint
+from normcli.formats.writers.flat import Flat, modules_above
+from normcli.formats.writers.flat_plan import CARRIED, flat_plan
+from normcli.formats.writers.index_file import index_file
+from normcli.formats.writers.kept_shards import kept_blueprint
+from normcli.formats.writers.safetensors_writer import (
     safetensors_file,
     safetensors_notes,
     state_strings,
 )
-from normcli.formats.sharded import OpenedShards
-from normcli.formats.splitting import shard_names, split
-from normcli.formats.supplied_file import SuppliedFile
-from normcli.formats.torch_writer import flat_torch_blueprint
+from normcli.formats.writers.splitting import shard_names, split
+from normcli.formats.writers.supplied_file import SuppliedFile
+from normcli.formats.writers.torch_writer import flat_torch_blueprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft, FileBlueprint
-    from normcli.formats.flat_plan import FlatPlan
+    from normcli.formats.writers.draft import Draft, FileBlueprint
+    from normcli.formats.writers.flat_plan import FlatPlan
     from normcli.records import TensorRef
 
     Built = tuple[FileBlueprint, Mapping[str, TensorRef]]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError, OutputError
 from normcli.formats.opening import open_checkpoint
-from normcli.formats.pouring import memory_of
 from normcli.formats.spelling import quoted
+from normcli.formats.writers.pouring import memory_of
 from normcli.stream import default_budget, ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Blueprint
+    from normcli.formats.writers.draft import Blueprint
     from normcli.records import TensorRef
 
 _SHORT = 1 << 16  # bytes up to which Python's own time is more than the reading

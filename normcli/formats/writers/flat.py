@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
+    from normcli.formats.writers.draft import Draft
     from normcli.records import TensorRef
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError
-from normcli.formats.pickle_nodes import (
+from normcli.formats.pickles.nodes import (
     ByteArrayNode,
     Call,
     CalledText,
@@ -20,7 +20,7 @@ from normcli.formats.pickle_nodes import (
     SizeNode,
     StorageType,
 )
-from normcli.formats.pickle_tensors import (
+from normcli.formats.pickles.tensors import (
     rebuild_from_type,
     rebuild_parameter,
     rebuild_parameter_with_state,

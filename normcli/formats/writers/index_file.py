@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
-from normcli.formats.pouring import write_all
+from normcli.formats.writers.pouring import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

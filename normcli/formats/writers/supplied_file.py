@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import FileBlueprint
+    from normcli.formats.writers.draft import FileBlueprint
 
 
 @dataclass(frozen=True, slots=True)

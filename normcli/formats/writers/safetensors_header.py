@@ -13,7 +13,7 @@ from normcli.formats.spelling import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from normcli.formats.flat import Flat
+    from normcli.formats.writers.flat import Flat
     from normcli.records import TensorRef
 
 # The order of dtypes in a file, and how the format calls them: descending alignment, and among

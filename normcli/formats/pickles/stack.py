@@ -6,13 +6,13 @@ import struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError
-from normcli.formats.pickle_bytes import decoded
-from normcli.formats.pickle_nodes import DictNode, OpaqueNode, SetNode
+from normcli.formats.pickles.bytes import decoded
+from normcli.formats.pickles.nodes import DictNode, OpaqueNode, SetNode
 from normcli.formats.spelling import quoted
 
 if TYPE_CHECKING:
     from normcli.formats.meter import Meter
-    from normcli.formats.pickle_bytes import PickleBytes
+    from normcli.formats.pickles.bytes import PickleBytes
 
 Value: TypeAlias = Any  # plain data or a node
 

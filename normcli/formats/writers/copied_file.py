@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normcli.formats.pouring import write_all
+from normcli.formats.writers.pouring import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

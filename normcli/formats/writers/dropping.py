@@ -10,7 +10,7 @@ from normcli.records import Skipped
 
 if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
-    from normcli.formats.draft import Draft
+    from normcli.formats.writers.draft import Draft
 
 OPTIMIZER = "optimizer state"
 

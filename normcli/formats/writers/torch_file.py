@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError
 from normcli.formats.filling import PIECE, RAW_BUFFERS, check_crc
-from normcli.formats.given_nodes import GivenStorage
-from normcli.formats.pickle_globals import STORAGE_ITEMSIZE
-from normcli.formats.pouring import early, given_bytes
-from normcli.formats.torch_archive import Member, archive_bytes, write_archive
+from normcli.formats.pickles.globals import STORAGE_ITEMSIZE
+from normcli.formats.writers.given_nodes import GivenStorage
+from normcli.formats.writers.pouring import early, given_bytes
+from normcli.formats.writers.torch_archive import Member, archive_bytes, write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from normcli.formats.base import Checkpoint
     from normcli.formats.extents import Record
-    from normcli.formats.pickle_nodes import StorageNode
+    from normcli.formats.pickles.nodes import StorageNode
     from normcli.formats.torch_content import Content
 
 _BEFORE = {"byteorder": b"little"}
