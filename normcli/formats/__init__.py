@@ -9,11 +9,22 @@ any format, refuses what its own cannot hold, builds the header without torch, a
 when it is asked to write; a line in `WRITERS`; and tests that read its files with another library.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from normcli.formats.base import Checkpoint
 from normcli.formats.opening import READERS, open_checkpoint
-from normcli.formats.writers.draft import Blueprint, Draft, FileBlueprint
-from normcli.formats.writers.verifying import verify
-from normcli.formats.writers.writing import WRITERS, blueprint
+
+if TYPE_CHECKING:
+    from normcli.formats.writers import (
+        WRITERS,
+        Blueprint,
+        Draft,
+        FileBlueprint,
+        blueprint,
+        verify,
+    )
 
 __all__ = [
     "READERS",
@@ -26,3 +37,12 @@ __all__ = [
     "open_checkpoint",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the writers when one is first asked for: `ls` does not pay for them."""
+    if name in __all__:
+        from normcli.formats import writers
+
+        return getattr(writers, name)
+    raise AttributeError(f"module 'normcli.formats' has no attribute {name!r}")

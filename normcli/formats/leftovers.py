@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from normcli.formats.meter import Meter
 from normcli.formats.modules import is_module
 from normcli.formats.optimizers import is_optimizer
+from normcli.formats.pickles.foreign import is_foreign
 from normcli.formats.pickles.nodes import (
     ByteArrayNode,
     CalledText,
@@ -21,7 +22,6 @@ from normcli.formats.pickles.nodes import (
 )
 from normcli.formats.sections import LONE
 from normcli.formats.spelling import key_text
-from normcli.formats.writers.foreign import is_foreign
 from normcli.records import Skipped
 
 if TYPE_CHECKING:

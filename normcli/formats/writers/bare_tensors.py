@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from normcli.formats.pickles.foreign import foreign_inside
 from normcli.formats.pickles.nodes import Call, DictNode, DtypeNode, GlobalNode, TensorNode
-from normcli.formats.writers.foreign import foreign_inside
 
 _TENSOR, _TENSOR_V3 = "_rebuild_tensor_v2", "_rebuild_tensor_v3"
 _PARAMETERS = ("_rebuild_parameter", "_rebuild_parameter_with_state")

@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import RefusedError
-from normcli.formats.writers.foreign import is_foreign
+from normcli.formats.pickles.foreign import is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import RefusedError
+from normcli.formats.pickles.foreign import is_foreign
 from normcli.formats.pickles.globals import STORAGE_CLASSES
 from normcli.formats.pickles.nodes import (
     ByteArrayNode,
@@ -21,7 +22,6 @@ from normcli.formats.pickles.nodes import (
     TensorNode,
     UnreadTensor,
 )
-from normcli.formats.writers.foreign import is_foreign
 from normcli.formats.writers.pickle_output import PickleOutput
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.modules import is_module, state_dict_items
 from normcli.formats.optimizers import is_optimizer
+from normcli.formats.pickles.foreign import foreign_inside, is_foreign
 from normcli.formats.pickles.nodes import (
     DictNode,
     ScriptNode,
@@ -20,7 +21,6 @@ from normcli.formats.sections import LONE
 from normcli.formats.spelling import key_text, quoted
 from normcli.formats.torch_tables import plain_metadata
 from normcli.formats.writers.bare_tensors import BareTensors
-from normcli.formats.writers.foreign import foreign_inside, is_foreign
 from normcli.formats.writers.given_nodes import GivenNodes, metadata_node
 from normcli.records import Skipped, full_name
 
