@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from normcli.cli.messages import Voice
     from normcli.cli.products import Product
     from normcli.cli.progress import Observe
+    from normcli.cli.writing import Writing
     from normcli.records import Rewriting
 
 _WHOLE = ("table", "markdown")  # formats that say everything that there is to say
@@ -59,42 +60,27 @@ class Account:
         return any(product.format == "json" for product in self.products)
 
 
-def plan(
-    voice: Voice,
-    color: str,
-    *,
-    chosen: str | None,
-    receipt: str | None,
-    path: str,
-    output: str | None,
-    force: bool,
-    in_place: bool,
-    dry_run: bool,
-) -> Account:
+def plan(voice: Voice, writing: Writing) -> Account:
     """The account of a run, of `--format` and `--receipt`.
 
     Raises:
         UsageError: Options that exclude each other, or a format that is not known.
         OutputError: The receipt exists, is an input, or cannot be written.
     """
-    _check_output(output, force=force, in_place=in_place)
+    _check_output(writing)
     found = []
-    if receipt is not None:
-        if dry_run:
-            hint = "the plan as JSON is --dry-run --format json"
-            raise UsageError(
-                "is of what was written, not of --dry-run", where="--receipt", hint=hint
-            )
-        _check_receipt(Path(receipt), output)
-        refuse(Path(receipt), force=force, inputs=[path])
-        found.append(products.Product("json", Path(receipt), force=force))
+    if writing.receipt is not None:
+        receipt = Path(writing.receipt)
+        _check_receipt(receipt, writing)
+        found.append(products.Product("json", receipt, force=writing.force))
+    chosen = writing.format_
     if chosen is not None:
         one_of(chosen, REWRITING_FORMATS, what="format", where="--format")
-    elif dry_run:
+    elif writing.dry_run:
         chosen = "table" if sys.stdout.isatty() else "plain"
     if chosen is not None:
         found.append(products.Product(chosen, None))
-    return Account(voice, color, tuple(found))
+    return Account(voice, writing.color, tuple(found))
 
 
 def give(
@@ -147,22 +133,26 @@ def _note(voice: Voice, rewriting: Rewriting) -> None:
     voice.note(footer(rewriting))
 
 
-def _check_output(output: str | None, *, force: bool, in_place: bool) -> None:
-    if in_place and (force or output is not None):
-        other = "--force" if output is None else "--output"
+def _check_output(writing: Writing) -> None:
+    if writing.in_place and (writing.force or writing.output is not None):
+        other = "--force" if writing.output is None else "--output"
         raise UsageError(f"--in-place and {other} exclude each other")
-    if output == "-":
+    if writing.output == "-":
         hint = "a checkpoint is verified after it is written"
         raise UsageError("standard output cannot hold a checkpoint", where="--output", hint=hint)
 
 
-def _check_receipt(receipt: Path, output: str | None) -> None:
-    """Refuse a receipt in the place of a checkpoint, there already or to come."""
+def _check_receipt(receipt: Path, writing: Writing) -> None:
+    """Refuse a receipt of nothing, and one in the place of a checkpoint, there or to come."""
     where = str(receipt)
-    if str(receipt) == "-":
+    if writing.dry_run:
+        hint = "the plan as JSON is --dry-run --format json"
+        raise UsageError("is of what was written, not of --dry-run", where="--receipt", hint=hint)
+    if where == "-":
         hint = "standard output is --format json"
         raise UsageError("a receipt is a file", where="--receipt", hint=hint)
-    if output is not None and is_same(receipt, Path(output)):
+    if writing.output is not None and is_same(receipt, Path(writing.output)):
         raise UsageError("is named for two outputs", where=where)
     if receipt.name.lower().endswith(CHECKPOINTS) and not os.path.lexists(receipt):
         raise OutputError("is named like a checkpoint", where=where, hint="name it .json")
+    refuse(receipt, force=writing.force, inputs=[writing.path])

@@ -1,44 +1,15 @@
 """`normcli apply`: a checkpoint with a norm applied."""
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from normcli.cli import account, arguments
-from normcli.cli.measuring import Dims, Rtol, Seed
-from normcli.cli.messages import Voice
-from normcli.cli.options import (
-    BudgetScale,
-    Color,
-    Config,
-    Debug,
-    Exclude,
-    ExpectSha256,
-    Include,
-    Jobs,
-    Memory,
-    NoConfig,
-    Quiet,
-    ShowProgress,
-    Verbose,
-)
-from normcli.cli.writing import (
-    AllowNonfinite,
-    DropOpaque,
-    DropOptimizer,
-    DryRun,
-    Force,
-    Format,
-    InPlace,
-    Output,
-    Path,
-    Receipt,
-)
+from normcli.cli import arguments
+from normcli.cli.measuring import Rtol, Seed
+from normcli.cli.writer import Rewrite, writer
+from normcli.cli.writing import Writing
 from normcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from normcli.cli.progress import Observe
-    from normcli.records import Rewriting
 
 EXAMPLES = """\
 normcli apply --spectral model.pt               writes model.spectral.pt
@@ -119,8 +90,9 @@ Clip = Annotated[
 ]
 
 
+@writer
 def apply(
-    path: Path,
+    _: Writing,
     *,
     spectral: Spectral = False,
     weight: Weight = False,
@@ -129,93 +101,34 @@ def apply(
     iterations: Iterations = None,
     coefficient: Coefficient = None,
     clip: Clip = None,
-    output: Output = None,
-    force: Force = False,
-    in_place: InPlace = False,
-    dry_run: DryRun = False,
-    allow_nonfinite: AllowNonfinite = False,
-    drop_optimizer: DropOptimizer = False,
-    drop_opaque: DropOpaque = False,
-    receipt: Receipt = None,
-    format_: Format = None,
-    include: Include = None,
-    exclude: Exclude = None,
     seed: Seed = 0,
     rtol: Rtol = 1e-6,
-    dims: Dims = None,
-    jobs: Jobs = None,
-    memory: Memory = None,
-    budget_scale: BudgetScale = 1.0,
-    expect_sha256: ExpectSha256 = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    color: Color = "auto",
-    show_progress: ShowProgress = True,
-    debug: Debug = False,
-    config: Config = None,
-    no_config: NoConfig = False,
-) -> int:
+) -> Rewrite:
     """Write a checkpoint with a norm applied: NAME.spectral.SUFFIX or NAME.weight.SUFFIX.
 
     The layers compute what they did, but for the division by σ₁ under a spectral norm. Everything
     else in the file stays as it is.
     """
-    del no_config  # its callback has acted
-    voice = Voice.choose(color, debug=debug, quiet=quiet, verbose=verbose)
-    voice.say(f"configuration: {config or 'none'}")
     norm = _norm(spectral=spectral, weight=weight)
     if layout is not None:
         arguments.one_of(layout, LAYOUTS, what="layout", where="--layout")
-    told = account.plan(
-        voice,
-        color,
-        chosen=format_,
-        receipt=receipt,
-        path=path,
-        output=output,
-        force=force,
-        in_place=in_place,
-        dry_run=dry_run,
-    )
-    arguments.one_file(expect_sha256, [path])
     arguments.fraction("--rtol", rtol)
     arguments.positive("--coefficient", coefficient)
     arguments.positive("--clip", clip)
-    axes = arguments.axes(dims or ())
-    budget = None if memory is None else arguments.size(memory)
 
     from normcli.commands.apply import apply as rewrite
 
-    def write(file: str, observe: "Observe") -> "Rewriting":
-        return rewrite(
-            file,
-            norm=norm,
-            layout=layout,
-            stack=stack,
-            iterations=iterations,
-            seed=seed,
-            coefficient=coefficient,
-            clip=clip,
-            rtol=rtol,
-            output=output,
-            force=force,
-            in_place=in_place,
-            include=include or (),
-            exclude=exclude or (),
-            dims=axes,
-            allow_nonfinite=allow_nonfinite,
-            drop_optimizer=drop_optimizer,
-            drop_opaque=drop_opaque,
-            dry_run=dry_run,
-            jobs=jobs,
-            memory=budget,
-            budget_scale=budget_scale,
-            sha256=told.hashes,
-            expect_sha256=expect_sha256,
-            observe=observe,
-        )
-
-    return account.give(told, path, write, show_progress=show_progress)
+    return partial(
+        rewrite,
+        norm=norm,
+        layout=layout,
+        stack=stack,
+        iterations=iterations,
+        coefficient=coefficient,
+        clip=clip,
+        seed=seed,
+        rtol=rtol,
+    )
 
 
 def _norm(*, spectral: bool, weight: bool) -> str:

@@ -1,12 +1,29 @@
-"""The options of the commands that write a checkpoint, each spelled once."""
+"""The options of the commands that write a checkpoint, each spelled once, and what all share."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from normcli.cli.measuring import Dims
+from normcli.cli.options import (
+    BudgetScale,
+    Color,
+    Config,
+    Debug,
+    Exclude,
+    ExpectSha256,
+    Include,
+    Jobs,
+    Memory,
+    NoConfig,
+    Quiet,
+    ShowProgress,
+    Verbose,
+)
 from normcli.render.rewriting_formats import REWRITING_FORMATS
 
-WRITE, _SAY, _SAFETY = "What to write", "What to say of it", "Safety"
+WRITE, _SAY = "What to write", "What to say of it"
 
 Path = Annotated[
     str,
@@ -88,3 +105,36 @@ Format = Annotated[
         rich_help_panel=_SAY,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What every command that writes a checkpoint is told, in the order of its help page.
+
+    `no_config` says nothing here: its callback has acted.
+    """
+
+    path: Path
+    output: Output = None
+    force: Force = False
+    in_place: InPlace = False
+    dry_run: DryRun = False
+    allow_nonfinite: AllowNonfinite = False
+    drop_optimizer: DropOptimizer = False
+    drop_opaque: DropOpaque = False
+    receipt: Receipt = None
+    format_: Format = None
+    include: Include = None
+    exclude: Exclude = None
+    dims: Dims = None
+    jobs: Jobs = None
+    memory: Memory = None
+    budget_scale: BudgetScale = 1.0
+    expect_sha256: ExpectSha256 = None
+    quiet: Quiet = False
+    verbose: Verbose = False
+    color: Color = "auto"
+    show_progress: ShowProgress = True
+    debug: Debug = False
+    config: Config = None
+    no_config: NoConfig = False
