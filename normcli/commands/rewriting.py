@@ -16,7 +16,7 @@ from normcli.commands.progress import Watch
 from normcli.errors import NormcliError, UsageError
 from normcli.formats import open_checkpoint
 from normcli.formats.spelling import quoted
-from normcli.records import InputFile, Rewriting, Skipped
+from normcli.records import InputFile, Rewriting
 from normcli.reparam import weights
 from normcli.stream import background, default_workers
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from normcli.commands.request import Request
     from normcli.formats import Blueprint
     from normcli.formats.base import Checkpoint
-    from normcli.records import Step
+    from normcli.records import Skipped, Step
     from normcli.rewrite import Options, Planned
     from normcli.rewrite.target import Target
     from normcli.rewrite.values.settled import Settled
@@ -189,7 +189,6 @@ class _Run:
         files: tuple[InputFile, ...],
         inputs: tuple[InputFile, ...] | None = None,
     ) -> Rewriting:
-        dropped = [Skipped(each.name, f"dropped: {each.reason}") for each in blueprint.dropped]
         return Rewriting(
             verb=self.verb,
             path=self.checkpoint.path,
@@ -200,7 +199,8 @@ class _Run:
             output_files=files,
             steps=tuple(steps),
             changes={name: each.change for name, each in (done or {}).items()},
-            left=(*left, *dropped),
+            left=tuple(left),
+            dropped=blueprint.dropped,
             notes=(*self.checkpoint.notes, *blueprint.notes),
             options=_given(self.options, self.request),
             versions=_versions(),

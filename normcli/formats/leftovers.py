@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.formats.meter import Meter
 from normcli.formats.modules import is_module
-from normcli.formats.optimizers import is_optimizer
+from normcli.formats.optimizers import OPTIMIZER, is_optimizer
 from normcli.formats.pickles.foreign import is_foreign
 from normcli.formats.pickles.nodes import (
     ByteArrayNode,
@@ -93,7 +93,7 @@ def _special(value: Value, path: Path) -> tuple[str, str] | None:
     if isinstance(value, UnreadTensor):
         return "/".join(path) or LONE, value.kind
     if is_optimizer(value, path[-1] if path else ""):
-        return "/".join((*path, "…")), "optimizer state"
+        return "/".join((*path, "…")), OPTIMIZER
     if isinstance(value, ScriptNode) and is_module(value):
         return "/".join((*path, "…")), "TorchScript module"
     if is_foreign(value):

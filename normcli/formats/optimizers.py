@@ -9,6 +9,8 @@ from normcli.formats.pickles.nodes import DictNode
 
 Value: TypeAlias = Any  # plain data or a node
 
+OPTIMIZER = "optimizer state"  # the reason with which one is skipped
+
 _NAME = re.compile(r"(^|_)optim(s|izers?)?(_|$|[0-9])", re.IGNORECASE)
 
 # Keys that optimizers keep their moments under; beside a name that says optimizer they decide.

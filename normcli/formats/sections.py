@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.formats.meter import over_budget
 from normcli.formats.modules import is_module, module_items
-from normcli.formats.optimizers import is_optimizer
+from normcli.formats.optimizers import OPTIMIZER, is_optimizer
 from normcli.formats.pickles.nodes import (
     DictNode,
     GlobalNode,
@@ -109,7 +109,7 @@ class _Walk:
         if isinstance(value, OpaqueNode):
             self.found.places.setdefault(value.what, ".".join(path))
         if is_optimizer(value, path[-1] if path else ""):
-            self._skip("/".join((*path, "…")), "optimizer state")
+            self._skip("/".join((*path, "…")), OPTIMIZER)
             self._mutely([value], path)
         elif is_module(value):
             self._module(value, "/".join(path), "", 0)

@@ -124,7 +124,8 @@ class Rewriting:
             would be.
         steps: In checkpoint order.
         changes: Name of the weight → what changed; empty where nothing was computed.
-        left: Weights that are left as they are, and why; content that was dropped.
+        left: Weights that are left as they are, and why.
+        dropped: Content of the input that the output does not hold, and why.
         notes: About the output as a whole.
         options: As they were given, by name: for the receipt.
         versions: Of normcli, torch and Python.
@@ -141,6 +142,7 @@ class Rewriting:
     steps: tuple[Step, ...] = ()
     changes: Mapping[str, Change] = field(default_factory=lambda: MappingProxyType({}))
     left: tuple[Skipped, ...] = ()
+    dropped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -156,7 +158,8 @@ class Rewriting:
             "input": file_record(self.path, self.format, self.files),
             "output": file_record(self.output, self.output_format, self.output_files),
             "weights": [_step_record(step, self.changes.get(step.name)) for step in self.steps],
-            "left": [{"name": each.name, "reason": each.reason} for each in self.left],
+            "left": _reasons(self.left),
+            "dropped": _reasons(self.dropped),
             "notes": list(self.notes),
         }
         return record
@@ -180,6 +183,10 @@ def _step_record(step: Step, change: Change | None) -> dict[str, Any]:
             record[name] = plain(value)
     record["notes"] = list(change.notes) if change else []
     return record
+
+
+def _reasons(skipped: tuple[Skipped, ...]) -> list[dict[str, str]]:
+    return [{"name": each.name, "reason": each.reason} for each in skipped]
 
 
 def _spelling_record(spelling: Spelling) -> dict[str, str]:

@@ -50,7 +50,6 @@ READING = tuple(
 FLAT = tuple(column for column in _COLUMNS if column.name not in ("before", "after"))
 
 _NORMS = frozenset({"spectral", "weight"})  # families that have a row axis
-_DROPPED = "dropped: "  # begins the reason of content that the output does not hold
 _NAMED = 3  # names in a sentence about several
 _LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
 _REASON = 400
@@ -128,10 +127,12 @@ def remarks(rewriting: Rewriting) -> list[tuple[str, str]]:
 
 
 def said(rewriting: Rewriting) -> list[tuple[str, str]]:
-    """(what, sentence) of what was left and why, then without a `what` about the whole output."""
+    """(what, sentence) of what was left or dropped, then without a `what` about the output."""
     reasons: dict[str, list[Skipped]] = {}
     for each in rewriting.left:
         reasons.setdefault(each.reason, []).append(each)
+    for each in rewriting.dropped:
+        reasons.setdefault(f"dropped: {each.reason}", []).append(each)
     left = [(_names(found), _sentence(reason)) for reason, found in reasons.items()]
     return left + [("", _sentence(note)) for note in rewriting.notes]
 
@@ -182,8 +183,7 @@ def _counted(rewriting: Rewriting) -> str:
     steps = len(rewriting.steps)
     changed = numbers.counted(steps, "weight") if steps else "no weight"
     done = f"{changed} changed" if rewriting.written else f"{changed} to change"
-    dropped = sum(each.reason.startswith(_DROPPED) for each in rewriting.left)
-    left = len(rewriting.left) - dropped
+    left, dropped = len(rewriting.left), len(rewriting.dropped)
     parts = [done, f"{numbers.count(left)} left", f"{numbers.count(dropped)} dropped"]
     return ", ".join(parts[:1] + parts[1:2] * bool(left) + parts[2:] * bool(dropped))
 

@@ -38,7 +38,7 @@ def write_plain(document: RewritingDocument, page: Page) -> None:
 def write_json(document: RewritingDocument, page: Page) -> None:
     """The receipt: one JSON object, as `rewriting.schema.json` beside this module describes it."""
     page.write(f"{head(SCHEMA, document.version)},\n ")
-    for text in lined(document.rewriting.to_dict(), ("weights", "left")):
+    for text in lined(document.rewriting.to_dict(), ("weights", "left", "dropped")):
         page.write(text)
     page.write("}\n")
 

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from normcli.errors import RefusedError
+from normcli.formats.optimizers import OPTIMIZER
 from normcli.formats.spelling import quoted
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
     from normcli.records import Step
 
-STATE = "optimizer state"  # the reason with which readers skip one
 _TODAY = ("legacy", "parametrized")
 _CHAIN = "parametrizations."
 _PARAMETRIZED = re.compile(r"(?<![^.])parametrizations\.")
@@ -30,7 +30,7 @@ def check_optimizer(checkpoint: Checkpoint, steps: Sequence[Step], *, dropped: b
     Raises:
         RefusedError: There is one, and a step changes number or order of the parameters.
     """
-    states = [each.name for each in checkpoint.skipped if each.reason == STATE]
+    states = [each.name for each in checkpoint.skipped if each.reason == OPTIMIZER]
     if dropped or not states:
         return
     parents = _parents(checkpoint)

@@ -119,9 +119,9 @@ def test_the_footer_tells_what_was_written_and_a_plan_what_would_be():
 
 
 def test_what_was_dropped_is_counted_apart_from_what_was_left():
-    dropped = Skipped("optimizer", "dropped: optimizer state")
-    assert footer(replace(COPIED, left=(dropped,))).endswith("no weight changed, 1 dropped")
-    both = footer(replace(COPIED, left=(dropped, Skipped("a", "all zero"))))
+    dropped = (Skipped("optimizer", "optimizer state"),)
+    assert footer(replace(COPIED, dropped=dropped)).endswith("no weight changed, 1 dropped")
+    both = footer(replace(COPIED, dropped=dropped, left=(Skipped("a", "all zero"),)))
     assert both.endswith("no weight changed, 1 left, 1 dropped")
 
 

@@ -150,6 +150,6 @@ def test_what_safetensors_cannot_hold_is_refused_until_it_may_be_dropped(tmp_pat
         normcli.convert(tmp_path / "x.pt", output=tmp_path / "y.safetensors")
     assert "--drop-opaque" in caught.value.hint
     done = normcli.convert(tmp_path / "x.pt", output=tmp_path / "y.safetensors", drop_opaque=True)
-    assert {"config", "epoch"} <= {each.name.partition("/")[0] for each in done.left}
+    assert {"config", "epoch"} <= {each.name.partition("/")[0] for each in done.dropped}
     found = written.load(tmp_path / "y.safetensors")
     assert sorted(tensor.numel() for tensor in found.values()) == [3, 12]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normcli.errors import RefusedError
+from normcli.formats.optimizers import OPTIMIZER
 from normcli.formats.spelling import quoted, several
 from normcli.records import Skipped
 
 if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
     from normcli.formats.writers.draft import Draft
-
-OPTIMIZER = "optimizer state"
 
 
 def dropped(checkpoint: Checkpoint, draft: Draft, output_format: str) -> tuple[Skipped, ...]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError
+from normcli.formats.optimizers import OPTIMIZER
 from normcli.formats.spelling import quoted
 from normcli.formats.tied import tie_of
 from normcli.formats.writers.copied_file import CopiedFile
 from normcli.formats.writers.draft import Blueprint
-from normcli.formats.writers.dropping import OPTIMIZER
 from normcli.formats.writers.flat import modules_above, placed
 from normcli.formats.writers.index_file import index_file
 from normcli.formats.writers.safetensors_writer import safetensors_blueprint

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats.modules import is_module, state_dict_items
-from normcli.formats.optimizers import is_optimizer
+from normcli.formats.optimizers import OPTIMIZER, is_optimizer
 from normcli.formats.pickles.foreign import foreign_inside, is_foreign
 from normcli.formats.pickles.nodes import (
     DictNode,
@@ -126,7 +126,7 @@ class _Walk:
     def _optimizer(self, value: Value, path: Path) -> Value:
         self._named += 1
         if self._draft.drop_optimizer:
-            self._drop((*path, "…"), "optimizer state")
+            self._drop((*path, "…"), OPTIMIZER)
             return _REMOVED
         before, self._muted = self._muted, True
         new = self._container(value, path)
