@@ -84,6 +84,7 @@ class Work:
         return blueprint.write(watched, lambda _name: next(self.tensors))
 
     def _check(self, path: str, checksums: Mapping[str, int]) -> None:
+        self.checkpoint.check_unchanged()  # first: what was copied may be of two versions
         verify(path, self.blueprint, checksums, workers=self.workers)
         self.checkpoint.check_unchanged()
 
@@ -97,13 +98,24 @@ class Work:
 
 
 class _Watched:
-    """A file whose written bytes are counted."""
+    """A file whose growth is told, whoever writes to it."""
 
     def __init__(self, file: BinaryIO, watch: Callable[[int], None]) -> None:
         self._file, self._watch = file, watch
-        self.seek, self.tell, self.flush = file.seek, file.tell, file.flush
+        self._end = 0
+        self.tell, self.flush, self.fileno = file.tell, file.flush, file.fileno
 
     def write(self, data: bytes, /) -> int:
         count = self._file.write(data)
-        self._watch(count)
+        self._reached(self._file.tell())
         return count
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        at = self._file.seek(offset, whence)
+        self._reached(at)  # the system may have copied up to there
+        return at
+
+    def _reached(self, at: int) -> None:
+        if at > self._end:
+            self._watch(at - self._end)
+            self._end = at
