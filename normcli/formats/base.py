@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Self
 
-    from normcli.formats.extents import Place
     from normcli.records import InputFile, Opaque, Skipped, TensorRef
 
 
@@ -84,9 +83,6 @@ class Checkpoint(Protocol):
         Raises:
             CheckpointError: As `read`.
         """
-
-    def place(self, name: str) -> Place | None:
-        """Where the bytes of `raw` lie in a file; None where they are not in a file like that."""
 
     def digest(self, file: InputFile, unwanted: Callable[[], bool] = ...) -> InputFile:
         """One of `files` with its sha256, from the descriptor that tensors are read with.

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError
 from normcli.formats.spelling import counted
 from normcli.records import ITEMSIZE, Shape
-
-if TYPE_CHECKING:
-    from normcli.formats.source import Source
 
 _LARGEST = 2**63 - 1  # what torch can hold in a size, a stride or an offset
 
@@ -57,19 +53,6 @@ class Extent:
     def span(self) -> int:
         """Elements from the first to the last one that the view touches."""
         return span(self.shape, self.stride)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where bytes lie that can be copied as they are.
-
-    Attributes:
-        source: The open file.
-        offset: In the file.
-    """
-
-    source: Source
-    offset: int
 
 
 def contiguous(shape: Shape) -> Shape:

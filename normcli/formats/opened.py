@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from normcli.errors import CheckpointError, UsageError
 from normcli.formats.base import Checkpoint
-from normcli.formats.extents import Place, is_contiguous
+from normcli.formats.extents import is_contiguous
 from normcli.formats.leftovers import list_leftovers
 from normcli.formats.source import never
 from normcli.formats.spelling import quoted
-from normcli.records import ITEMSIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -125,13 +124,6 @@ class OpenedFile(Checkpoint):
         """As `Checkpoint.is_contiguous`."""
         extent = self._extent(name)
         return is_contiguous(extent.shape, extent.stride)
-
-    def place(self, name: str) -> Place | None:
-        """As `Checkpoint.place`."""
-        extent = self._extent(name)
-        if extent.swap or not self.is_contiguous(name):
-            return None
-        return Place(self._source, extent.record.offset + extent.start * ITEMSIZE[extent.dtype])
 
     def spans(self, _file: InputFile) -> Iterator[tuple[str, memoryview]]:
         """As `Checkpoint.spans`."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.budgets import Budgets
-    from normcli.formats.extents import Place
     from normcli.formats.shard_index import ShardIndex
     from normcli.formats.source import Source
     from normcli.records import InputFile, Opaque, Skipped, TensorRef
@@ -112,10 +111,6 @@ class OpenedShards(Checkpoint):
     def is_contiguous(self, name: str) -> bool:
         """As `Checkpoint.is_contiguous`."""
         return self._shard_of(name).is_contiguous(name)
-
-    def place(self, name: str) -> Place | None:
-        """As `Checkpoint.place`."""
-        return self._shard_of(name).place(name)
 
     def spans(self, file: InputFile) -> Iterator[tuple[str, memoryview]]:
         """As `Checkpoint.spans`."""

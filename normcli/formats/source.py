@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -16,7 +15,6 @@ from normcli.records import InputFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK = 1 << 22  # bytes: large enough that a read costs nothing beside its copy
 
 
@@ -92,23 +90,6 @@ class Source:
             yield piece
             offset += len(piece)
             nbytes -= len(piece)
-
-    def copy_to(self, target: int, at: int, offset: int, nbytes: int) -> int:
-        """Bytes that the system copied from `offset` to byte `at` of the descriptor `target`.
-
-        Fewer than `nbytes`, or none, where it does not: another file system, an old kernel.
-
-        Raises:
-            OSError: There is no room for them.
-        """
-        if not hasattr(os, "copy_file_range"):  # only Linux has it
-            return 0
-        try:
-            return os.copy_file_range(self._file.fileno(), target, nbytes, offset, at)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            return 0
 
     def input_file(self) -> InputFile:
         """Name and size."""

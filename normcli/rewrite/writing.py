@@ -98,24 +98,13 @@ class Work:
 
 
 class _Watched:
-    """A file whose growth is told, whoever writes to it."""
+    """A file whose written bytes are counted."""
 
     def __init__(self, file: BinaryIO, watch: Callable[[int], None]) -> None:
         self._file, self._watch = file, watch
-        self._end = 0
-        self.tell, self.flush, self.fileno = file.tell, file.flush, file.fileno
+        self.seek, self.tell, self.flush = file.seek, file.tell, file.flush
 
     def write(self, data: bytes, /) -> int:
         count = self._file.write(data)
-        self._reached(self._file.tell())
+        self._watch(count)
         return count
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        at = self._file.seek(offset, whence)
-        self._reached(at)  # the system may have copied up to there
-        return at
-
-    def _reached(self, at: int) -> None:
-        if at > self._end:
-            self._watch(at - self._end)
-            self._end = at

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
-    from normcli.formats.extents import Place
-    from normcli.formats.writers.spout import Spout
     from normcli.records import Given
 
 _Item = TypeVar("_Item")
@@ -51,19 +49,11 @@ def given_bytes(
         yield whole[start : start + _PIECE]
 
 
-def pour(spout: Spout, pieces: Iterator[memoryview], nbytes: int, place: Place | None) -> int:
-    """Write all pieces, read and summed ahead where there are many; gives their CRC-32.
-
-    Args:
-        spout: Of the file.
-        pieces: Together `nbytes`.
-        nbytes: Whether there are many.
-        place: Where they lie in another file; None where they are made.
-    """
+def pour(out: BinaryIO, pieces: Iterator[memoryview], nbytes: int) -> int:
+    """Write all pieces, read and summed ahead where there are many; gives their CRC-32."""
     crc = 0
-    with spout.copying(place):
-        for piece, crc in early(_summed(pieces), nbytes):  # noqa: B007  the last one counts
-            spout.write(piece)
+    for piece, crc in early(_summed(pieces), nbytes):  # noqa: B007  the last one counts
+        write_all(out, piece)
     return crc
 
 

@@ -9,9 +9,8 @@ from normcli.formats.state_metadata import STATE_METADATA, packed
 from normcli.formats.tied import tie_notes
 from normcli.formats.writers.draft import Blueprint
 from normcli.formats.writers.flat_plan import flat_plan
-from normcli.formats.writers.pouring import given_bytes, pour
+from normcli.formats.writers.pouring import given_bytes, pour, write_all
 from normcli.formats.writers.safetensors_header import header_bytes, in_file_order
-from normcli.formats.writers.spout import Spout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -112,12 +111,9 @@ class SafetensorsFile:
 
     def write(self, out: BinaryIO, made: Callable[[str], Tensor]) -> Mapping[str, int]:
         """As `FileBlueprint.write`; never more than one tensor in memory."""
-        spout = Spout(out)
-        spout.write(self.header)
+        write_all(out, self.header)
         checksums: dict[str, int] = {}
         for each in self.lines:
             pieces = given_bytes(self.checkpoint, each.given, made)
-            kept = each.given.kept
-            place = self.checkpoint.place(kept) if kept else None
-            checksums[each.name] = pour(spout, pieces, each.ref.nbytes, place)
+            checksums[each.name] = pour(out, pieces, each.ref.nbytes)
         return checksums

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from normcli.errors import OutputError
 from normcli.formats.filling import compare_crc
-from normcli.formats.writers.spout import Spout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-    from normcli.formats.extents import Place, Record
+    from normcli.formats.extents import Record
 
 ALIGNMENT = 64  # bytes; where torch.save begins its records
 
@@ -38,13 +37,11 @@ class Member:
         name: Below the one folder; ASCII.
         nbytes: Of its content.
         copied: The record of the input that it is byte for byte; None where it is another.
-        place: Where its bytes lie in the input; None where they are made.
     """
 
     name: str
     nbytes: int
     copied: Record | None = None
-    place: Place | None = None
 
     @property
     def path(self) -> str:
@@ -100,15 +97,11 @@ def write_archive(out: BinaryIO, members: Iterator[tuple[Member, Iterator[memory
         OutputError: A content is not as long as its member says.
     """
     at = 0
-    spout = Spout(out)
-    with zipfile.ZipFile(spout, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(_WholeWrites(out), "w", zipfile.ZIP_STORED) as archive:
         for member, pieces in members:
             entry = zipfile.ZipInfo(member.path, _FIRST_DAY)
             entry.extra = member.padding(at)
-            with (
-                archive.open(entry, "w", force_zip64=member.is_large) as record,
-                spout.copying(member.place),
-            ):
+            with archive.open(entry, "w", force_zip64=member.is_large) as record:
                 for piece in pieces:
                     record.write(piece)
             if entry.file_size != member.nbytes:
@@ -119,3 +112,20 @@ def write_archive(out: BinaryIO, members: Iterator[tuple[Member, Iterator[memory
                 compare_crc(member.copied, entry.CRC)
             entry.extra = b""  # the directory needs no padding
             at = member.end(at)
+
+
+class _WholeWrites:
+    """A file that takes every byte it is given: an unbuffered one may take fewer at once."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.seek, self.tell, self.flush = out.seek, out.tell, out.flush
+
+    def write(self, data: bytes, /) -> int:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._out.write(rest) :]
+        return len(data)
+
+    def close(self) -> None:
+        """Whoever opened the file closes it."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from normcli.errors import CheckpointError
-from normcli.formats.extents import Place, Record
 from normcli.formats.filling import PIECE, RAW_BUFFERS, check_crc
 from normcli.formats.pickles.globals import STORAGE_ITEMSIZE
 from normcli.formats.writers.given_nodes import GivenStorage
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from normcli.formats.base import Checkpoint
+    from normcli.formats.extents import Record
     from normcli.formats.pickles.nodes import StorageNode
     from normcli.formats.torch_content import Content
 
@@ -73,18 +73,9 @@ class TorchFile:
             nbytes = storage.numel * STORAGE_ITEMSIZE[storage.dtype]
             record = self._record(storage)
             copied = record if self.content and not self.content.swap else None
-            member = Member(f"data/{number}", nbytes, copied, self._place(storage, record))
+            member = Member(f"data/{number}", nbytes, copied)
             yield member, self._bytes(storage, record, made, nbytes)
         yield from _short(_BEHIND)
-
-    def _place(self, storage: StorageNode, record: Record | None) -> Place | None:
-        """Where its bytes lie in a file as they are to be."""
-        if isinstance(storage, GivenStorage) and storage.given:
-            kept = storage.given.kept
-            return self.checkpoint.place(kept) if kept else None
-        if record is None or self.content is None or self.content.swap:
-            return None
-        return Place(self.content.source, record.offset)
 
     def _record(self, storage: StorageNode) -> Record | None:
         """Where its bytes lie in the input; None where they are made, or read from elsewhere."""
