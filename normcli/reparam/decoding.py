@@ -116,10 +116,12 @@ def _decode_spectral(state: NormState, tensors: Mapping[str, Tensor], axis: Axis
 
 
 def _decode_weight_norm(
-    state: NormState, tensors: Mapping[str, Tensor], _axis: Axis | str
+    state: NormState, tensors: Mapping[str, Tensor], axis: Axis | str
 ) -> Decoded:
     g, v = tensors["g"], tensors["v"]
     dim = state.axes[0] if state.axes else None
+    if isinstance(axis, int) and axis in state.axes:
+        dim = axis  # of several axes of size 1 the one that is said: torch rounds each differently
     wide_g = g.to(torch.float64) if not g.is_complex() else g.abs().to(torch.float64)
     numbers = wide_g.flatten()
     return Decoded(

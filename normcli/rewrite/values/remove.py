@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from normcli import linalg
-from normcli.records import Change, NormState
+from normcli.records import STALE, Change, NormState
 from normcli.reparam import read_state
 from normcli.rewrite.values.settled import (
     Left,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from normcli.rewrite.options import Options
     from normcli.rewrite.values.settled import Outcome, Read
 
+_STEPS = 3  # power steps that tell vectors that converged from others
+
 
 def settle(step: Step, read: Read, options: Options) -> Outcome:
     """The effective weight looked at; it is computed again when it is written."""
@@ -38,7 +40,7 @@ def settle(step: Step, read: Read, options: Options) -> Outcome:
         axis=decoded.axis if state.family == "spectral" else decoded.values.dim,
         sigma_before=decoded.values.sigma_stored,
         largest_change=0.0,
-        notes=decoded.notes,
+        notes=(*decoded.notes, *_stale(decoded)),
     )
     (given,) = step.gives
     if given.kept:
@@ -56,6 +58,24 @@ def settle(step: Step, read: Read, options: Options) -> Outcome:
     if not is_finite(weight) and not options.allow_nonfinite:
         return Left("its effective weight holds NaN or infinite entries")
     return Settled(change, later={given.ref.name: partial(_computed, step, read, options)})
+
+
+def _stale(decoded: Decoded) -> tuple[str, ...]:
+    """That a few power steps from the stored u and v reach clearly more than the stored σ.
+
+    Unit vectors may be as wrong as any: those of a hook that never ran are random.
+    """
+    sigma = decoded.values.sigma_stored
+    if decoded.original is None or decoded.vectors is None or sigma is None:
+        return ()
+    matrix = linalg.as_matrix(decoded.original, decoded.axis)
+    legacy = decoded.values.layout != "parametrized"
+    steps = linalg.power_steps(matrix, iterations=_STEPS, start=decoded.vectors, legacy=legacy)
+    reached = max(steps.values)
+    if not sigma < (1 - STALE) * reached:
+        return ()
+    found = f"stale u and v: σ is {sigma:.4g}, {_STEPS} power steps reach {reached:.4g}"
+    return (f"{found}; refresh them first, or divide by the exact σ₁",)
 
 
 def _computed(step: Step, read: Read, options: Options) -> Tensor:
