@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from normcli.commands.request import Request
 from normcli.commands.rewriting import rewritten
 from normcli.errors import UsageError, closest
+from normcli.reparam.spelling import TARGETS
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -68,7 +69,7 @@ def apply(
     return rewritten("apply", path, options, request, word=norm)
 
 
-_LAYOUTS = ("legacy", "parametrized", "plain")
+_LAYOUTS = (*TARGETS, "plain")
 
 
 def _check(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from normcli.commands.request import Request
 from normcli.commands.rewriting import rewritten
 from normcli.errors import UsageError, closest
+from normcli.reparam.spelling import TARGETS
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -39,8 +40,8 @@ def convert(
         OutputError: The output cannot be written.
         UsageError: An option cannot be meant.
     """
-    if layout is not None and layout not in ("legacy", "parametrized"):
-        hint = closest(layout, ("legacy", "parametrized"))
+    if layout is not None and layout not in TARGETS:
+        hint = closest(layout, TARGETS)
         raise UsageError(f"no layout is called {layout!r}", where="--layout", hint=hint)
     request = Request(**asked, max_shard_size=max_shard_size)
     if request.output is None and not request.in_place:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CHAIN = "parametrizations"
 _SPECTRAL = "spectral_norm"
+_LAYOUT = "parametrized"  # the one whose entries are those of a chain
 
 
 def rewritten(
@@ -39,7 +40,7 @@ def _forget(entries: dict[str, Any], weight: Weight) -> None:
     module, name = _split(weight)
     if not isinstance(weight, NormState):
         return
-    if weight.layout != _CHAIN_LAYOUT:
+    if weight.layout != _LAYOUT:
         _forget_hook(entries, module, name)
         return
     chain = _path(module, _CHAIN)
@@ -48,9 +49,6 @@ def _forget(entries: dict[str, Any], weight: Weight) -> None:
         del entries[path]
     if not any(str(path).startswith(f"{chain}.") for path in entries):
         entries.pop(chain, None)
-
-
-_CHAIN_LAYOUT = "parametrized"
 
 
 def _forget_hook(entries: dict[str, Any], module: str, name: str) -> None:
@@ -66,7 +64,7 @@ def _enter(entries: dict[str, Any], result: Weight) -> None:
     if not isinstance(result, NormState):
         return
     module, name = _split(result)
-    if result.layout == _CHAIN_LAYOUT:
+    if result.layout == _LAYOUT:
         chain = _path(module, _CHAIN)
         indices = [f"{chain}.{name}.{index}" for index in range(len(result.stack) or 1)]
         for path in (chain, f"{chain}.{name}", *indices):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from normcli.errors import RefusedError
 from normcli.formats.optimizers import OPTIMIZER
 from normcli.formats.spelling import quoted
+from normcli.reparam.spelling import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from normcli.formats.base import Checkpoint
     from normcli.records import Step
 
-_TODAY = ("legacy", "parametrized")
 _CHAIN = "parametrizations."
 _PARAMETRIZED = re.compile(r"(?<![^.])parametrizations\.")
 
@@ -49,7 +49,7 @@ def _keeps_order(step: Step, parents: set[tuple[str, str]]) -> bool:
     if step.before == step.after:
         return True
     respelled = step.before.family == step.after.family
-    known = {step.before.layout, step.after.layout} <= set(_TODAY)
+    known = {step.before.layout, step.after.layout} <= set(TARGETS)
     # The parameters of a child module come in between.
     leaf = (step.weight.section, step.weight.key.rpartition(".")[0]) not in parents
     return respelled and known and leaf

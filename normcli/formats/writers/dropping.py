@@ -20,7 +20,8 @@ def dropped(checkpoint: Checkpoint, draft: Draft, output_format: str) -> tuple[S
     Raises:
         RefusedError: There is some, and nobody said that it may be left out.
     """
-    lost = (*checkpoint.leftovers(), *_unplaced(checkpoint))
+    found = checkpoint.leftovers()  # parses a torch file again: once
+    lost = (*found, *_unplaced(checkpoint, found))
     if draft.drop_opaque:
         return lost
     others = [each for each in lost if each.reason != OPTIMIZER]
@@ -36,9 +37,9 @@ def _refusal(lost: list[Skipped], output_format: str, hint: str) -> RefusedError
     return RefusedError(f"holds what {output_format} cannot hold: {listed}", hint=hint)
 
 
-def _unplaced(checkpoint: Checkpoint) -> list[Skipped]:
+def _unplaced(checkpoint: Checkpoint, leftovers: tuple[Skipped, ...]) -> list[Skipped]:
     """Foreign objects that no leftover speaks of."""
-    told = [each.reason for each in checkpoint.leftovers()]
+    told = [each.reason for each in leftovers]
     return [
         Skipped(each.place or each.what, f"foreign object {each.what}")
         for each in checkpoint.opaque

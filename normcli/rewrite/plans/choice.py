@@ -55,6 +55,11 @@ def parts_of(weight: Weight) -> tuple[TensorRef, ...]:
     return tuple(parts.values())
 
 
+def planned_axis(state: NormState, axis: Axis | str) -> Axis | str:
+    """The axis from outside, else the only one that the shapes allow; `auto` where several do."""
+    return state.axes[0] if axis == "auto" and len(state.axes) == 1 else axis
+
+
 def checked_axis(weight: Weight, axis: Axis | str) -> Axis | str:
     """The axis from outside, a negative one counted from the end.
 

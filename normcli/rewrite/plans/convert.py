@@ -9,7 +9,7 @@ from normcli.formats.spelling import quoted
 from normcli.records import Given, NormState, Step
 from normcli.reparam import spelled
 from normcli.reparam.spelling import TARGETS
-from normcli.rewrite.plans.choice import asked_for, checked_axis, parts_of, spelling
+from normcli.rewrite.plans.choice import asked_for, checked_axis, parts_of, planned_axis, spelling
 from normcli.rewrite.plans.plan import Planned, renamed
 from normcli.rewrite.plans.remove import check_known
 from normcli.selection import axis_choice
@@ -61,7 +61,7 @@ def _check_spelling(state: NormState, layout: str) -> None:
 
 
 def _step(state: NormState, layout: str, axis: Axis | str) -> Step:
-    known = state.axes[0] if axis == "auto" and len(state.axes) == 1 else axis
+    known = planned_axis(state, axis)
     rows = state.axes[0] if isinstance(known, str) else known
     respelling = state.layout in TARGETS
     result = spelled(state, state.family, layout, rows, old_parts=respelling)

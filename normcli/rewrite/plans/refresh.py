@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from normcli.records import Given, NormState, Step
-from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, spelling
+from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, planned_axis, spelling
 from normcli.rewrite.plans.plan import Planned
 from normcli.rewrite.plans.remove import check_known
 from normcli.selection import axis_choice
@@ -58,7 +58,7 @@ def _step(state: NormState, axis: Axis | str, options: Options) -> Step:
     norms = [norm for norm in state.stack or (state,) if norm.family == "spectral"]
     parts = [norm.parts[role] for norm in norms for role in MADE if role in norm.parts]
     gives = tuple(Given(part, part.name) for part in parts)
-    known = state.axes[0] if axis == "auto" and len(state.axes) == 1 else axis
+    known = planned_axis(state, axis)
     change = "u and v converged"
     if options.iterations is not None:
         change = f"u and v after {options.iterations} more power steps"

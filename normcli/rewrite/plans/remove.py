@@ -10,7 +10,14 @@ from normcli.formats.spelling import quoted
 from normcli.records import Given, NormState, Spelling, Step
 from normcli.reparam import problem
 from normcli.reparam.spelling import line
-from normcli.rewrite.plans.choice import asked_for, checked_axis, is_named, parts_of, spelling
+from normcli.rewrite.plans.choice import (
+    asked_for,
+    checked_axis,
+    is_named,
+    parts_of,
+    planned_axis,
+    spelling,
+)
 from normcli.rewrite.plans.plan import Planned
 from normcli.selection import axis_choice
 
@@ -80,7 +87,7 @@ def _step(state: NormState, axis: Axis | str, options: Options) -> Step:
     result = _result(state, original if kept else None, parts)
     place = max(parts, key=lambda part: part.nbytes)  # among shards the sizes stay as they are
     gives = (Given(result, place.name, kept=kept),)
-    known = state.axes[0] if axis == "auto" and len(state.axes) == 1 else axis
+    known = planned_axis(state, axis)
     return Step("remove", state, spelling(state), Spelling(), known, parts, gives, change, result)
 
 
