@@ -20,6 +20,7 @@ _BUFFER = 1 << 20  # bytes: many small tensors become one write, a large one goe
 _DESCRIPTORS = "/proc/self/fd"
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_NO_NAMES = (*_NO_LINKS, errno.ENOENT, errno.EXDEV, errno.EINVAL)
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM)
 
 
@@ -63,10 +64,11 @@ def new_file(path: Path, *, replace: bool, like: os.stat_result | None = None) -
                 if like is not None:
                     _resemble(fd, like)
                 os.fsync(fd)
-                if place != str(hidden):
-                    _name(fd, hidden if replace else path)
-                elif not replace:
-                    _link(hidden, path)
+                first = hidden if replace else path
+                if place == str(hidden) or not _name(fd, first):
+                    _settle(fd, place, hidden)
+                    if not replace:
+                        _link(hidden, path)
             if replace:
                 hidden.replace(path)
             _sync(path.parent)
@@ -112,32 +114,46 @@ def _hidden(path: Path) -> Path:
 def _opened(hidden: Path, mode: int) -> tuple[int, str]:
     """A new file without a name where that can be had, else a hidden one; how it can be opened."""
     try:
-        fd = _nameless(hidden, mode)
+        # without O_TMPFILE the folder is opened, which fails
+        flags = getattr(os, "O_TMPFILE", 0) | os.O_RDWR | os.O_CLOEXEC
+        fd = os.open(hidden.parent, flags, mode)
     except OSError:  # where it is not the system that lacks this, the hidden file fails as well
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(hidden, flags, mode), str(hidden)
+        return _create(hidden, mode), str(hidden)
     return fd, f"{_DESCRIPTORS}/{fd}"
 
 
-def _nameless(hidden: Path, mode: int) -> int:
-    flags = getattr(os, "O_TMPFILE", 0) | os.O_RDWR | os.O_CLOEXEC
-    empty = os.open(hidden.parent, flags, mode)  # without O_TMPFILE: it is a directory
-    try:
-        _name(empty, hidden)  # some file systems make such files and cannot name them afterwards
-        hidden.unlink()
-    finally:
-        os.close(empty)
-    return os.open(hidden.parent, flags, mode)
+def _create(hidden: Path, mode: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(hidden, flags, mode)
 
 
-def _name(fd: int, path: Path) -> None:
-    """Give a file without a name one that is free."""
-    # os.link follows a link (AT_SYMLINK_FOLLOW) only where it is told a folder
-    descriptors = os.open(_DESCRIPTORS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _name(fd: int, path: Path) -> bool:
+    """Give a file without a name one that is free; whether the file system can."""
     try:
-        os.link(str(fd), path, src_dir_fd=descriptors, follow_symlinks=True)
-    finally:
-        os.close(descriptors)
+        # os.link follows a link (AT_SYMLINK_FOLLOW) only where it is told a folder
+        descriptors = os.open(_DESCRIPTORS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.link(str(fd), path, src_dir_fd=descriptors, follow_symlinks=True)
+        finally:
+            os.close(descriptors)
+    except OSError as error:
+        if error.errno not in _NO_NAMES:
+            raise
+        return False
+    return True
+
+
+def _settle(fd: int, place: str, hidden: Path) -> None:
+    """Copy a file that its file system cannot name to the hidden one; synced, mode and owner."""
+    if place == str(hidden):
+        return
+    with open(_create(hidden, 0o600), "wb") as copy:
+        with os.fdopen(os.dup(fd), "rb") as file:
+            file.seek(0)
+            shutil.copyfileobj(file, copy, _BUFFER)
+        copy.flush()
+        _resemble(copy.fileno(), os.fstat(fd))
+        os.fsync(copy.fileno())
 
 
 def _link(hidden: Path, path: Path) -> None:
