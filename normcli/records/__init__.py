@@ -18,6 +18,7 @@ from normcli.records.header import (
     full_name,
     other_axes,
 )
+from normcli.records.initialization import Initialization, LayerInit, Moments, Spread
 from normcli.records.measurement import (
     CERTIFICATES,
     DEVICES,
@@ -45,9 +46,12 @@ __all__ = [
     "Axis",
     "Change",
     "Given",
+    "Initialization",
     "InputFile",
+    "LayerInit",
     "Listing",
     "Measurement",
+    "Moments",
     "NormState",
     "Opaque",
     "PowerIteration",
@@ -57,6 +61,7 @@ __all__ = [
     "Skipped",
     "SpectralNorm",
     "Spelling",
+    "Spread",
     "StateValues",
     "Step",
     "TensorRef",

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from normcli.records.header import Axis, InputFile, Shape, Skipped, TensorRef, Weight
+    from normcli.records.initialization import LayerInit
 
-VERBS = ("apply", "remove", "convert", "refresh")
+VERBS = ("apply", "remove", "convert", "refresh", "initialize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Change:
         spectral_norm: Exact σ₁ of the original.
         largest_change: max |ΔW| of the effective weight, in float64.
         notes: What there is to say about the numbers, worst first.
+        layer: What initialization did to the layer of the weight.
     """
 
     axis: Axis = None
@@ -107,6 +109,7 @@ class Change:
     spectral_norm: float | None = None
     largest_change: float | None = None
     notes: tuple[str, ...] = ()
+    layer: LayerInit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class Rewriting:
         options: As they were given, by name: for the receipt.
         versions: Of normcli, torch and Python.
         written: Whether the output exists.
+        batch: The file that `initialize` ran the model on; None for other verbs.
     """
 
     verb: str
@@ -147,6 +151,7 @@ class Rewriting:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     written: bool = False
+    batch: InputFile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The receipt without its schema (`normcli.receipt`, version 1)."""
@@ -157,6 +162,7 @@ class Rewriting:
             "options": dict(self.options),
             "input": file_record(self.path, self.format, self.files),
             "output": file_record(self.output, self.output_format, self.output_files),
+            **({} if self.batch is None else {"batch": _batch_record(self.batch)}),
             "weights": [_step_record(step, self.changes.get(step.name)) for step in self.steps],
             "left": _reasons(self.left),
             "dropped": _reasons(self.dropped),
@@ -181,8 +187,15 @@ def _step_record(step: Step, change: Change | None) -> dict[str, Any]:
         value = getattr(change, name, None)
         if value is not None:
             record[name] = plain(value)
+    if change is not None and change.layer is not None:
+        record["layer"] = change.layer.to_dict()
     record["notes"] = list(change.notes) if change else []
     return record
+
+
+def _batch_record(batch: InputFile) -> dict[str, Any]:
+    record: dict[str, Any] = {"path": batch.name, "bytes": batch.nbytes}
+    return record | ({"sha256": batch.sha256} if batch.sha256 else {})
 
 
 def _reasons(skipped: tuple[Skipped, ...]) -> list[dict[str, str]]:
