@@ -16,6 +16,7 @@ _ESSENTIAL = 5  # columns up to this rank stay on 80 columns
 _NAME = 28  # a name is not shortened below this while a column beyond that rank can go
 _SHORT = 16  # nor below this while any column can go
 _NARROWEST = 8  # and never below this
+_APART = ("e", "…", "...", "±", "+-")  # in what has no point that could stand below another
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def _aligned(texts: Sequence[str]) -> list[str]:
 
 
 def _pointed(text: str) -> bool:
-    return text[-1:].isdigit() and "e" not in text
+    """Whether it is one number that a point could stand in; `-0.3…0.4` is two."""
+    return text[-1:].isdigit() and not any(mark in text for mark in _APART)
 
 
 def _tail(text: str) -> int:

@@ -7,6 +7,8 @@ import math
 _DIGITS = 4  # significant, in what is made for reading
 _LARGEST = 1e6  # from here on, and below the next, as 1.234e+06
 _SMALLEST = 1e-4
+_FEW = 2  # digits, where many numbers stand for one thing
+TO = "…"  # between the ends of a range
 
 
 def brief(value: float, digits: int = _DIGITS) -> str:
@@ -21,6 +23,17 @@ def brief(value: float, digits: int = _DIGITS) -> str:
         return f"{value:.{digits - 1}e}"
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
     return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+
+
+def span(lowest: float, highest: float) -> str:
+    """A range with two significant digits, `-0.31…0.42`; `1.0` where both ends read the same."""
+    return TO.join(dict.fromkeys((brief(lowest, _FEW), brief(highest, _FEW))))
+
+
+def near(target: int, distance: float) -> str:
+    """How close numbers are to the target, `1 ±2.4e-07`; NaN and infinity alone."""
+    told = brief(distance, _FEW)
+    return f"{target} ±{told}" if math.isfinite(distance) else told
 
 
 def percent(fraction: float) -> str:

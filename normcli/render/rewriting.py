@@ -8,7 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from normcli.render import numbers
+from normcli.render import layers, numbers
 from normcli.render.columns import number, shape, words
 from normcli.render.escape import escaped, shortened
 
@@ -47,8 +47,14 @@ READING = tuple(
         "sigma_before", "sigma_after", "spectral_norm", "largest_change",
     )
 )  # fmt: skip
-FLAT = tuple(column for column in _COLUMNS if column.name not in ("before", "after"))
+FLAT = (
+    *(column for column in _COLUMNS if column.name not in ("before", "after")),
+    *layers.FLAT,
+)
 
+_RANKS = {"shape": 8, "before": 7, "after": 7, "dim": 9, "change": 9}  # beside those of a layer
+_DEEDS = {"initialize": ("layer", "initialized", "to initialize")}
+_DEED = ("weight", "changed", "to change")  # of all other verbs
 _NORMS = frozenset({"spectral", "weight"})  # families that have a row axis
 _NAMED = 3  # names in a sentence about several
 _LONGEST = 120  # letters of a name in a sentence; a name may be a megabyte
@@ -72,16 +78,17 @@ def rows(rewriting: Rewriting) -> Iterator[Row]:
 def heading(rewriting: Rewriting) -> tuple[str, str]:
     """(`gan.pt → gan.plain.pt`, `remove · torch-zip · 271 kB`): from where to where, and what.
 
-    An output beside the input is told by its name alone.
+    An output or a batch beside the input is told by its name alone.
     """
     path, output = escaped(rewriting.path), escaped(rewriting.output)
     ways = dict.fromkeys((escaped(rewriting.format), escaped(rewriting.output_format)))
     size = sum(each.nbytes for each in rewriting.files)
     rest = [rewriting.verb, " → ".join(filter(None, ways)), numbers.size(size)]
+    if rewriting.batch is not None:
+        rest.append(f"on {shortened(_seen_from(path, escaped(rewriting.batch.name)), _LONGEST)}")
     if output == path:
         return path, " · ".join([*rest, "in place"])
-    beside = PurePath(output).parent == PurePath(path).parent
-    return f"{path} → {PurePath(output).name if beside else output}", " · ".join(rest)
+    return f"{path} → {_seen_from(path, output)}", " · ".join(rest)
 
 
 def ways(rewriting: Rewriting) -> list[str]:
@@ -93,12 +100,19 @@ def ways(rewriting: Rewriting) -> list[str]:
     ]
 
 
+def plain_columns(rewriting: Rewriting) -> tuple[Column, ...]:
+    """The columns of plain text."""
+    return (*READING, *layers.FLAT) if rewriting.verb == "initialize" else READING
+
+
 def reading(rewriting: Rewriting) -> tuple[Column, ...]:
     """The columns of a table: one spelling where nothing is stored in another way than before."""
+    columns = _initialized() if rewriting.verb == "initialize" else READING
     if any(step.before != step.after for step in rewriting.steps):
-        return READING
-    same = replace(COLUMNS["before"], heading="stored as", rank=COLUMNS["after"].rank)
-    kept = [column for column in READING if column.name != "after"]
+        return columns
+    rank = next(column.rank for column in columns if column.name == "after")
+    same = replace(COLUMNS["before"], heading="stored as", rank=rank)
+    kept = [column for column in columns if column.name != "after"]
     return tuple(same if column.name == "before" else column for column in kept)
 
 
@@ -137,6 +151,18 @@ def said(rewriting: Rewriting) -> list[tuple[str, str]]:
     return left + [("", _sentence(note)) for note in rewriting.notes]
 
 
+def _initialized() -> tuple[Column, ...]:
+    """The columns of a table about layers: what the model computes, before how it is stored."""
+    name, *stored = (COLUMNS[each] for each in ("name", "shape", "before", "after", "dim"))
+    ranked = [replace(each, rank=_RANKS[each.name]) for each in (*stored, COLUMNS["change"])]
+    return (name, *ranked[:-1], *layers.READING, ranked[-1])
+
+
+def _seen_from(path: str, other: str) -> str:
+    """Another path: its name alone where it stands beside the first."""
+    return PurePath(other).name if PurePath(other).parent == PurePath(path).parent else other
+
+
 def _row(rewriting: Rewriting, step: Step, change: Change | None) -> Row:
     return {
         "path": rewriting.path,
@@ -159,6 +185,7 @@ def _numbers(change: Change) -> Row:
         "spectral_norm": change.spectral_norm,
         "largest_change": change.largest_change,
         "notes": "; ".join(change.notes) or None,
+        **({} if change.layer is None else layers.cells(change.layer)),
     }
 
 
@@ -180,9 +207,10 @@ def _dim(step: Step, change: Change | None) -> str | None:
 
 
 def _counted(rewriting: Rewriting) -> str:
+    noun, did, would = _DEEDS.get(rewriting.verb, _DEED)
     steps = len(rewriting.steps)
-    changed = numbers.counted(steps, "weight") if steps else "no weight"
-    done = f"{changed} changed" if rewriting.written else f"{changed} to change"
+    found = numbers.counted(steps, noun) if steps else f"no {noun}"
+    done = f"{found} {did if rewriting.written else would}"
     left, dropped = len(rewriting.left), len(rewriting.dropped)
     parts = [done, f"{numbers.count(left)} left", f"{numbers.count(dropped)} dropped"]
     return ", ".join(parts[:1] + parts[1:2] * bool(left) + parts[2:] * bool(dropped))

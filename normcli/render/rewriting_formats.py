@@ -12,11 +12,11 @@ from normcli.render.markdown import code, quoted, rows_of
 from normcli.render.page import Page
 from normcli.render.rewriting import (
     FLAT,
-    READING,
     SCHEMA,
     RewritingDocument,
     footer,
     heading,
+    plain_columns,
     reading,
     remarks,
     rows,
@@ -32,7 +32,7 @@ RewritingWriter: TypeAlias = Callable[[RewritingDocument, Page], None]
 
 def write_plain(document: RewritingDocument, page: Page) -> None:
     """One line a weight, in full precision."""
-    plain.write_rows(READING, rows(document.rewriting), page)
+    plain.write_rows(plain_columns(document.rewriting), rows(document.rewriting), page)
 
 
 def write_json(document: RewritingDocument, page: Page) -> None:

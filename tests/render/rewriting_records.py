@@ -9,10 +9,13 @@ from normcli.records import (
     Change,
     Given,
     InputFile,
+    LayerInit,
+    Moments,
     NormState,
     Rewriting,
     Skipped,
     Spelling,
+    Spread,
     Step,
 )
 from normcli.render.rewriting import RewritingDocument
@@ -99,8 +102,67 @@ HARD = replace(
     left=(Skipped(HOSTILE, "odd\x1b[0m"),),
     notes=("x\u202ey",),
 )
+
+
+def layer(name, shape, units, *spreads, kind="Conv1d", notes=()):
+    """A layer that was initialized; `spreads` are mean and std before, mean and std after."""
+    ends = [Spread(*each) for each in spreads]
+    return LayerInit(name, kind, shape, units, 4096, Moments(*ends[:2]), Moments(*ends[2:]), notes)
+
+
+LAYERS = (
+    layer(BLOCK, (512, 256, 3), 512, (-0.3125, 0.41875), (0.0123, 1.3125),
+          (-2.5e-8, 3.125e-8), (0.99999976, 1.0000001)),
+    layer("G/ups.0.weight", (64, 32, 4), 32, (-12.5, 250.25), (3.04, 3.0401),
+          (0.0, 0.0), (1.0, 1.0), kind="ConvTranspose1d"),
+    layer("G/head.0.weight", (1, 32, 7), 1, (1e-6, 1e-6), (2e-5, 2e-5),
+          (0.125, 0.125), (0.98, 0.98), notes=("float16 holds the weight to 3 digits",)),
+)  # fmt: skip
+WEIGHT_PARAMETRIZED = Spelling("weight", "parametrized")
+INITIALIZED = replace(
+    REMOVED,
+    verb="initialize",
+    path="runs/7/generator.pt",
+    output="runs/7/generator.initialized.pt",
+    output_files=(InputFile("generator.initialized.pt", 1_330_000, "ab" * 32),),
+    steps=tuple(
+        step(
+            "initialize", ref(each.name, each.shape), (spelled, spelled), axis, "W / s, (b - m) / s"
+        )
+        for each, spelled, axis in zip(
+            LAYERS, (WEIGHT_PARAMETRIZED, WEIGHT_LEGACY, PLAIN), (0, 0, None), strict=True
+        )
+    ),
+    changes={
+        each.name: Change(axis, layer=each, notes=each.notes)
+        for each, axis in zip(LAYERS, (0, 0, None), strict=True)
+    },
+    left=(
+        Skipped("G/conv_post.weight", "runs twice"),
+        Skipped("G/unused.weight", "the batch does not reach it"),
+    ),
+    notes=("the model ran in evaluation mode",),
+    options={"model": "hifigan:Generator", "batch": "runs/7/batch.safetensors"},
+    batch=InputFile("runs/7/batch.safetensors", 2_621_440, "cd" * 32),
+)
+BROKEN = replace(
+    HARD,
+    verb="initialize",
+    steps=(step("initialize", ref(HOSTILE, (2, 2)), (PARAMETRIZED, PLAIN), 0, "W / s"),),
+    changes={
+        HOSTILE: Change(
+            0,
+            layer=layer(HOSTILE, (2, 2), 2, (math.nan, 1.0), (-math.inf, math.inf),
+                        (0.0, math.nan), (0.0, math.inf), kind="Linear\x1b[0m"),
+        )
+    },
+    batch=InputFile("b\x1b[31m\u202ex.npy", 9),
+)  # fmt: skip
 COPIED = replace(REMOVED, verb="convert", steps=(), changes={}, left=(), notes=())
-REWRITINGS = {"removed": REMOVED, "plan": PLAN, "hard": HARD, "copied": COPIED}
+REWRITINGS = {
+    "removed": REMOVED, "plan": PLAN, "hard": HARD, "copied": COPIED, "initialized": INITIALIZED,
+    "broken": BROKEN,
+}  # fmt: skip
 
 
 def rewriting(found=REMOVED):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from render_records import GAN, LISTINGS, PLAIN, SPECTRAL, listing, report, trace
+from rewriting_records import INITIALIZED, rewriting
 from rewriting_records import PLAN as PLANNED
-from rewriting_records import rewriting
 
 from normcli.records import Report
 from normcli.render import FORMATS, Page
@@ -32,6 +32,7 @@ DOCUMENTS = {
     "trace": trace(),
     "rewriting": rewriting(),
     "plan": rewriting(PLANNED),
+    "initialize": rewriting(INITIALIZED),
 }
 FORMATS_OF = {TraceDocument: TRACE_FORMATS, RewritingDocument: REWRITING_FORMATS}
 PAGES = {
@@ -46,6 +47,7 @@ CASES = {f"{kind}.{SUFFIXES[name]}": (kind, name, {}) for kind in WHOLE for name
 CASES |= {
     f"{kind}-{case}.txt": (kind, "table", page) for kind in WHOLE for case, page in PAGES.items()
 }
+CASES |= {"initialize-120.txt": ("initialize", "table", {"width": 120})}
 CASES |= {
     f"rewriting-plan-{width}.txt": ("plan", "table", {"width": width}) for width in (40, 80, 120)
 }

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from render_records import GAN, SHARDED, TRACES, listing, report, trace
 from rewriting_records import REWRITINGS, rewriting
 
-from normcli.records import Report
+from normcli.records import VERBS, Report
 from normcli.render import FORMATS, Page
 from normcli.render.document import Order
 from normcli.render.rewriting import RewritingDocument
@@ -60,6 +60,10 @@ def test_schema_knows_every_field_and_describes_it(name):
         assert node["description"]
         for field in node.get("properties", {}).values():
             assert "description" in field or "$ref" in field
+
+
+def test_a_receipt_may_be_of_every_verb_and_of_no_other():
+    assert schema("rewriting")["properties"]["verb"]["enum"] == list(VERBS)
 
 
 @pytest.mark.parametrize(("name", "document"), CASES)

@@ -95,3 +95,33 @@ def test_a_deviation_keeps_two_digits_however_small(fraction, shown):
 def test_as_many_digits_as_asked_for():
     assert numbers.brief(1.0508469, 6) == "1.05085"
     assert numbers.brief(9.9999999, 6) == "10.0000"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "shown"),
+    [
+        (-0.3125, 0.41875, "-0.31…0.42"),
+        (0.99999, 1.00001, "1.0"),
+        (0.0, 0.0, "0"),
+        (-2e-9, 1234567.0, "-2.0e-09…1.2e+06"),
+        (0.0001, 99.96, "0.00010…100"),
+        (math.nan, math.nan, "NaN"),
+        (-math.inf, 1.0, "-inf…1.0"),
+    ],
+)
+def test_a_range_is_one_number_where_both_ends_read_the_same(lowest, highest, shown):
+    assert numbers.span(lowest, highest) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "distance", "shown"),
+    [
+        (1, 2.38e-7, "1 ±2.4e-07"),
+        (0, 0.0, "0 ±0"),
+        (0, 3.21, "0 ±3.2"),
+        (1, math.nan, "NaN"),
+        (0, math.inf, "inf"),
+    ],
+)
+def test_what_is_close_to_a_number_tells_how_close(target, distance, shown):
+    assert numbers.near(target, distance) == shown

@@ -12,9 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from render_records import CONV, ref
-from rewriting_records import COPIED, HARD, LEGACY, MASK, PLAN, REMOVED, REWRITINGS, rewriting, step
+from rewriting_records import (
+    BROKEN,
+    COPIED,
+    HARD,
+    INITIALIZED,
+    LAYERS,
+    LEGACY,
+    MASK,
+    PLAN,
+    REMOVED,
+    REWRITINGS,
+    rewriting,
+    step,
+)
 
-from normcli.records import Change, Skipped, Spelling
+from normcli.records import Change, InputFile, Skipped, Spelling
 from normcli.render import Page
 from normcli.render.layout import cells_of
 from normcli.render.rewriting import footer, heading, rows, said, ways
@@ -209,3 +222,87 @@ def test_an_ascii_table_is_ascii():
 def test_color_changes_no_letter():
     colored = written(REMOVED, "table", color=True)
     assert re.sub(r"\x1b\[[\d;]*m", "", colored) == written(REMOVED, "table")
+
+
+MOMENTS = [
+    f"{moment}_{when}_{end}"
+    for when in ("before", "after")
+    for moment in ("mean", "std")
+    for end in ("lowest", "highest")
+]
+
+
+def test_plain_text_and_csv_hold_every_digit_of_a_layer():
+    spreads = (
+        LAYERS[0].before.mean,
+        LAYERS[0].before.std,
+        LAYERS[0].after.mean,
+        LAYERS[0].after.std,
+    )
+    ends = [repr(end) for spread in spreads for end in (spread.lowest, spread.highest)]
+    head, line, *_ = (each.split("\t") for each in written(INITIALIZED, "plain").splitlines())
+    assert head[10:] == ["units", "count", *MOMENTS]
+    assert line[10:] == ["512", "4096", *ends]
+    row, *_ = csv.DictReader(io.StringIO(written(INITIALIZED, "csv")))
+    assert [row[name] for name in ("units", "count", *MOMENTS)] == line[10:]
+
+
+def test_csv_has_the_columns_of_layers_for_every_verb_and_plain_text_only_where_there_are_any():
+    row, *_ = csv.DictReader(io.StringIO(written(REMOVED, "csv")))
+    assert {row[name] for name in ("units", "count", *MOMENTS)} == {""}
+    assert list(row)[-10:] == ["units", "count", *MOMENTS]
+    assert "units" not in written(REMOVED, "plain")
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+def test_what_a_layer_computes_fits_eighty_columns_beside_its_name(unicode):
+    text = written(INITIALIZED, "table", width=80, unicode=unicode)
+    for words in ("mean before", "std before", "mean after", "std after", "G/head.0.weight"):
+        assert words in text
+    assert ("-0.31…0.42" if unicode else "-0.31...0.42") in text
+    assert ("1 ±2.4e-07" if unicode else "1 +-2.4e-07") in text
+
+
+def test_a_layer_that_missed_its_mean_stands_out():
+    text = written(INITIALIZED, "table", width=80, color=True)
+    assert "\x1b[33m0 ±0.12" in text
+    assert "\x1b[33m1 ±0.020" not in text
+
+
+def test_numbers_of_a_layer_that_are_none_are_words():
+    layer = json.loads(written(BROKEN, "json"))["weights"][0]["layer"]
+    assert layer["mean_before"] == {"lowest": "nan", "highest": 1.0}
+    assert layer["std_before"] == {"lowest": "-inf", "highest": "inf"}
+    text = written(BROKEN, "table", width=200)
+    for words in (" NaN…1.0 ", " -inf…inf ", " NaN ", " inf "):
+        assert words in text
+
+
+def test_the_footer_counts_layers_where_layers_were_initialized():
+    assert footer(INITIALIZED).endswith("· 3 layers initialized, 2 left")
+    plan = replace(INITIALIZED, written=False, changes={}, left=(), output_files=())
+    assert footer(plan).endswith(" · 3 layers to initialize")
+    assert footer(replace(plan, steps=())).endswith(" · no layer to initialize")
+
+
+@pytest.mark.parametrize(
+    ("batch", "shown"),
+    [
+        ("runs/7/batch.safetensors", "on batch.safetensors"),
+        ("runs/x.npy", "on runs/x.npy"),
+        ("/tmp/x.npy", "on /tmp/x.npy"),
+        ("runs/7/x\x1b[2J.npy", "on x\\x1b[2J.npy"),
+    ],
+)
+def test_the_heading_names_the_batch(batch, shown):
+    found = replace(INITIALIZED, batch=InputFile(batch, 9))
+    assert heading(found)[1] == f"initialize · torch-zip · 1.33 MB · {shown}"
+    in_place = replace(found, output=found.path)
+    assert heading(in_place)[1].endswith(f" · {shown} · in place")
+
+
+def test_a_plan_of_an_initialization_says_what_changes():
+    plan = replace(INITIALIZED, written=False, changes={})
+    text = written(plan, "table", width=120)
+    assert "what changes" in text
+    assert "mean before" not in text
