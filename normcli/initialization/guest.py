@@ -25,7 +25,7 @@ def guest(
     what: str | Callable[[BaseException], str],
     *,
     where: str = "",
-    hint: str = "--debug shows its traceback",
+    hint: str = "",
 ) -> Iterator[None]:
     """Run code of the user: an error in it, or its `sys.exit`, becomes one sentence.
 
@@ -48,7 +48,8 @@ def guest(
         raise
     except (Exception, SystemExit) as error:
         said = what if isinstance(what, str) else what(error)
-        raise UsageError(f"{said} failed: {_told(error)}", where=where, hint=hint) from error
+        message = f"{said} failed: {_told(error)}"
+        raise UsageError(message, where=where, hint=hint or _hint(error)) from error
 
 
 @contextmanager
