@@ -21,7 +21,7 @@ from normcli.reparam import weights
 from normcli.stream import background, default_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from os import PathLike
 
     from torch import Tensor
@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 
 
 def rewritten(
-    verb: str, path: str | PathLike[str], options: Options, request: Request, *, word: str
+    verb: str,
+    path: str | PathLike[str],
+    options: Options,
+    request: Request,
+    *,
+    word: str,
+    plan: Callable[[Checkpoint], Planned] | None = None,
 ) -> Rewriting:
     """The checkpoint rewritten, or what would become of it.
 
@@ -46,6 +52,7 @@ def rewritten(
         options: Of the verb.
         request: Of all writers.
         word: What the name of the output says, where none was given.
+        plan: Gives the steps of the opened checkpoint; without it the header alone decides.
 
     Raises:
         CheckpointError: The input cannot be read, or is refused.
@@ -58,20 +65,33 @@ def rewritten(
         try:
             if request.expect_sha256 is not None:
                 expect(checkpoint, request.expect_sha256)
-            run = _Run(verb, checkpoint, options, request, word)
+            planner = plan or partial(_from_header, verb, options)
+            run = _Run(verb, checkpoint, options, request, word=word, plan=planner)
             return run.planned() if request.dry_run else run.written()
         except NormcliError as error:
             error.where = error.where or checkpoint.path
             raise
 
 
+def _from_header(verb: str, options: Options, checkpoint: Checkpoint) -> Planned:
+    from normcli.rewrite import PLANS
+
+    return PLANS[verb](weights(checkpoint.tensors, checkpoint.metadata), options)
+
+
 class _Run:
     """One rewriting of one opened checkpoint."""
 
     def __init__(
-        self, verb: str, checkpoint: Checkpoint, options: Options, request: Request, word: str
+        self,
+        verb: str,
+        checkpoint: Checkpoint,
+        options: Options,
+        request: Request,
+        *,
+        word: str,
+        plan: Callable[[Checkpoint], Planned],
     ) -> None:
-        from normcli.rewrite import PLANS
         from normcli.rewrite.target import target_of
 
         self.verb, self.checkpoint, self.options, self.request = verb, checkpoint, options, request
@@ -84,8 +104,7 @@ class _Run:
             sharded=request.max_shard_size is not None,
         )
         self.target.check(checkpoint)
-        listed = weights(checkpoint.tensors, checkpoint.metadata)
-        self.plan: Planned = PLANS[verb](listed, options)
+        self.plan: Planned = plan(checkpoint)
         if not self.plan.steps and verb != "convert":
             raise _nothing(verb, self.plan.left)
 
@@ -94,7 +113,8 @@ class _Run:
         blueprint = self._blueprint(self.plan.steps)
         name = self.target.path.name
         files = tuple(InputFile(each.name or name, each.nbytes) for each in blueprint.files)
-        return self._told(blueprint, self.plan.steps, self.plan.left, files=files)
+        steps, done = self.plan.steps, self.plan.done
+        return self._told(blueprint, steps, self.plan.left, done=done, files=files)
 
     def written(self) -> Rewriting:
         """What was done."""
@@ -127,6 +147,10 @@ class _Run:
     def _settled(self, watch: Watch) -> tuple[list[Step], dict[str, Settled], list[Skipped]]:
         """(steps that are done, their values, what the values leave); keys alone need no values."""
         steps = self.plan.steps
+        if self.plan.done:
+            for step in steps:
+                watch.settled(step)
+            return steps, self.plan.done, []
         if not self.options.thorough and not any(map(_makes, steps)):
             return steps, {}, []
         from normcli.rewrite.running import settled
@@ -201,10 +225,11 @@ class _Run:
             changes={name: each.change for name, each in (done or {}).items()},
             left=tuple(left),
             dropped=blueprint.dropped,
-            notes=(*self.checkpoint.notes, *blueprint.notes),
+            notes=(*self.checkpoint.notes, *self.plan.notes, *blueprint.notes),
             options=_given(self.options, self.request),
             versions=_versions(),
             written=not self.request.dry_run,
+            batch=self.plan.batch,
         )
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from normcli.formats.base import Checkpoint
-    from normcli.records import Step, TensorRef, Weight
+    from normcli.records import InputFile, Step, TensorRef, Weight
     from normcli.rewrite.options import Options
+    from normcli.rewrite.values.settled import Settled
 
 
 @dataclass(slots=True)
@@ -26,10 +27,16 @@ class Planned:
     Attributes:
         steps: In checkpoint order.
         left: Weights that are left as they are, and why.
+        done: Name of the weight → its values, where a planner has to compute them.
+        notes: About the input.
+        batch: What a model was run on, for a plan that needs one.
     """
 
     steps: list[Step] = field(default_factory=list)
     left: list[Skipped] = field(default_factory=list)
+    done: dict[str, Settled] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    batch: InputFile | None = None
 
     def leave(self, weight: Weight, reason: str, options: Options) -> None:
         """List a weight as left.

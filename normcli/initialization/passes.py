@@ -1,0 +1,144 @@
+"""A forward pass: in which mode, from which random numbers, and with nothing of it left behind."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from normcli.formats.spelling import quoted
+from normcli.initialization.guest import guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor, nn
+
+    from normcli.initialization.layers import Layer
+
+    # (layer, its output, its arguments, its keywords) → another output, or None
+    Seen = Callable[[Layer, Any, tuple[Any, ...], dict[str, Any]], Tensor | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pass:
+    """How a model is run.
+
+    Attributes:
+        model: What is called.
+        arguments: Of `forward`, by position.
+        keywords: Of `forward`, by name.
+        training: Whether in training mode: dropout, statistics of the batch.
+        seed: Of the random numbers that the model draws, the same in every pass.
+        where: File or argument that the batch comes from.
+    """
+
+    model: nn.Module
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    training: bool = False
+    seed: int = 0
+    where: str = ""
+
+    def run(self, layers: Mapping[str, Layer], seen: Seen) -> None:
+        """One pass without gradients; `seen` is told of every call of a layer as it returns.
+
+        Buffers, the mode of every module and the state of the random numbers are as they were
+        afterwards, whatever happens.
+
+        Raises:
+            UsageError: The model fails on the batch.
+        """
+        with _as_it_was(self.model), _random(self.model, self.seed), _hooks(layers, seen):
+            self.model.train(self.training)
+            with guest(self._said, where=self.where), torch.no_grad():
+                # tensors are handed over as copies: a model may work in place
+                self.model(*map(_fresh, self.arguments), **_each_fresh(self.keywords))
+
+    def _said(self, error: BaseException) -> str:
+        """What failed: the pass on tensors of these shapes, and in which module."""
+        given = [f"input {_shape(value)}" for value in self.arguments]
+        given += [f"{quoted(name)} {_shape(value)}" for name, value in self.keywords.items()]
+        path = _failing(self.model, error)
+        return f"the forward pass on {', '.join(given)}" + (f", in {path}," if path else "")
+
+
+def _shape(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"of shape {tuple(value.shape)}"
+    return f"({type(value).__name__})"
+
+
+def _failing(model: nn.Module, error: BaseException) -> str:
+    """The innermost module whose method raised, as `'fc1' (Linear)`; empty for the model itself."""
+    paths = {id(module): path for path, module in model.named_modules()}
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        path = paths.get(id(frame.f_locals.get("self")), "")
+        if path:
+            return f"{quoted(path)} ({type(model.get_submodule(path)).__name__})"
+    return ""
+
+
+def _fresh(value: Any) -> Any:  # noqa: ANN401 - whatever the caller gives to the model
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _each_fresh(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _fresh(value) for name, value in keywords.items()}
+
+
+@contextmanager
+def _hooks(layers: Mapping[str, Layer], seen: Seen) -> Iterator[None]:
+    """Each layer tells of its calls, but not of those that `seen` makes itself."""
+    busy = False
+
+    def hook(layer: Layer) -> Callable[..., Tensor | None]:
+        def called(
+            _module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: object
+        ) -> Tensor | None:
+            nonlocal busy
+            if busy:
+                return None
+            busy = True
+            try:
+                return seen(layer, output, arguments, keywords)
+            finally:
+                busy = False
+
+        return called
+
+    handles = [
+        layer.module.register_forward_hook(hook(layer), with_kwargs=True)
+        for layer in layers.values()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+@contextmanager
+def _random(model: nn.Module, seed: int) -> Iterator[None]:
+    tensors = [*model.parameters(), *model.buffers()]
+    devices = sorted({each.device.index or 0 for each in tensors if each.is_cuda})
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
