@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from typer.main import get_command
 
-from normcli.cli import apply, convert, inspect, ls, refresh, remove, trace
+from normcli.cli import apply, convert, initialize, inspect, ls, refresh, remove, trace
 from normcli.cli.help import Command, Group
 from normcli.cli.options import Version  # noqa: TC001 - typer reads the annotations
 
@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "remove": remove.remove,
     "convert": convert.convert,
     "refresh": refresh.refresh,
+    "initialize": initialize.initialize,
 }
 EXAMPLES: Mapping[str, str] = {
     "inspect": inspect.EXAMPLES,
@@ -31,6 +32,7 @@ EXAMPLES: Mapping[str, str] = {
     "remove": remove.EXAMPLES,
     "convert": convert.EXAMPLES,
     "refresh": refresh.EXAMPLES,
+    "initialize": initialize.EXAMPLES,
 }
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -40,6 +42,7 @@ normcli ls model.pt                        the header only, at once
 normcli trace gan.pt D/conv.weight         one power iteration, step by step
 normcli apply --spectral model.pt          writes model.spectral.pt
 normcli remove model.pt                    writes model.plain.pt
+normcli initialize a.pt --model nets:Net --batch x.npy
 normcli inspect a.pt --format json | jq    for programs
 """
 

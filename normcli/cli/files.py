@@ -24,14 +24,23 @@ def refuse(path: Path, *, force: bool, inputs: Iterable[str]) -> None:
             without `force`.
     """
     where = str(path)
-    if any(is_same(path, Path(each)) for each in inputs):
-        raise OutputError("is an input; normcli does not write over it", where=where)
+    refuse_inputs(path, inputs)
     if not is_plain(path):
         hint = "-o - is standard output"
         raise OutputError("exists and is not a plain file", where=where, hint=hint)
     if os.path.lexists(path) and path.name.lower().endswith(CHECKPOINTS):
         raise OutputError("exists and is named like a checkpoint", where=where)
     check_target(path, inputs=(), force=force)
+
+
+def refuse_inputs(path: Path, inputs: Iterable[str]) -> None:
+    """Say no to an output that is an input.
+
+    Raises:
+        OutputError: It is one, by any link.
+    """
+    if any(is_same(path, Path(each)) for each in inputs):
+        raise OutputError("is an input; normcli does not write over it", where=str(path))
 
 
 def publish(path: Path, write: Callable[[TextIO], None], *, force: bool) -> None:

@@ -8,7 +8,7 @@ from processes import environment, run
 
 from normcli.cli.app import COMMANDS
 
-WRITERS = ("apply", "remove", "convert", "refresh")
+WRITERS = ("apply", "remove", "convert", "refresh", "initialize")
 ARGUMENTS = {"trace": "PATH WEIGHT", **dict.fromkeys(WRITERS, "PATH")}  # else PATH...
 HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
 
@@ -54,6 +54,10 @@ def test_a_bracket_that_cannot_be_meant_costs_no_import_of_torch(model, option):
         ["convert"],
         ["convert", "-o", "x.pt", "--max-shard-size=many"],
         ["refresh", "--in-place", "--force"],
+        ["initialize"],
+        ["initialize", "--model=nets:Net"],
+        ["initialize", "--model=nets:Net", "--batch=x.npy", "--layout=flat"],
+        ["initialize", "--model=nets:Net", "--batch=x.npy", "--model-args={"],
     ],
 )
 def test_a_rewriting_that_cannot_be_meant_costs_no_import_of_torch(model, arguments):

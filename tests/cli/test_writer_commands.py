@@ -9,8 +9,9 @@ from types import ModuleType
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.main import get_command
 
-from normcli.cli.app import invoke
+from normcli.cli.app import build, invoke
 from normcli.cli.config import KEYS
 from normcli.cli.messages import usage_error
 from normcli.commands.progress import Progress
@@ -18,12 +19,14 @@ from normcli.errors import CheckpointError, NormcliError
 from normcli.records import Change, InputFile, Rewriting, Skipped, Spelling, Step, TensorRef
 from normcli.render.rewriting_formats import REWRITING_FORMATS
 
-WRITERS = ("apply", "remove", "convert", "refresh")
+WRITERS = ("apply", "remove", "convert", "refresh", "initialize")
+FUNCTIONS = {"initialize": "initialize_checkpoint"}  # else the name of the command
 CALLS = {
     "apply": ["apply", "--spectral", "m.pt"],
     "remove": ["remove", "m.pt"],
     "convert": ["convert", "m.pt", "-o", "out.pt"],
     "refresh": ["refresh", "m.pt"],
+    "initialize": ["initialize", "m.pt", "--model", "nets:Net", "--batch", "x.npy"],
 }
 REF = TensorRef("D", "conv.weight", (8, 4), "float32", 128)
 DONE = Rewriting(
@@ -66,7 +69,8 @@ class StandIn:
 def library(monkeypatch, tmp_path):
     """Stand-ins for every writer; the folder is empty but for the input."""
     stand_in = StandIn()
-    for name in WRITERS:
+    for command in WRITERS:
+        name = FUNCTIONS.get(command, command)
         module = ModuleType(f"normcli.commands.{name}")
         setattr(module, name, stand_in)
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -101,6 +105,10 @@ OWN = {
     "remove": {"sigma": "stored", "restore": False},
     "convert": {"layout": None, "max_shard_size": None, "output": "out.pt"},
     "refresh": {"iterations": None, "rtol": 1e-6},
+    "initialize": {
+        "model": "nets:Net", "model_args": (), "batch": "x.npy", "section": None, "prefix": "",
+        "training": False, "seed": 0, "layout": None, "strict": False,
+    },
 }  # fmt: skip
 
 
@@ -149,6 +157,31 @@ def test_every_shared_option_reaches_the_library(library, name):
         (["convert", "m.pt", "--in-place", "--layout", "legacy"], {"layout": "legacy"}),
         (["convert", "m.pt", "-o", "x", "--max-shard-size", "5MB"], {"max_shard_size": 5 * 10**6}),
         (["refresh", "m.pt", "--iterations", "5", "--rtol", "0.1"], {"iterations": 5, "rtol": 0.1}),
+        (
+            [
+                *CALLS["initialize"],
+                "--section",
+                "G",
+                "--prefix",
+                "module.",
+                "--train",
+                "--seed",
+                "7",
+            ],
+            {"section": "G", "prefix": "module.", "training": True, "seed": 7},
+        ),
+        (
+            [
+                *CALLS["initialize"],
+                "--model-args",
+                '{"width": 64}',
+                "--layout",
+                "plain",
+                "--strict",
+            ],
+            {"model_args": {"width": 64}, "layout": "plain", "strict": True},
+        ),
+        ([*CALLS["initialize"], "--model-args", "[64, null]"], {"model_args": [64, None]}),
     ],
 )
 def test_every_option_of_one_command_reaches_the_library(library, arguments, told):
@@ -177,6 +210,15 @@ def test_every_option_of_one_command_reaches_the_library(library, arguments, tol
         (["convert", "m.pt", "-o", "x", "--max-shard-size", "x"], "--max-shard-size: 'x' is not"),
         (["refresh", "m.pt", "--iterations", "0"], "--iterations: should be greater"),
         (["refresh", "m.pt", "--seed", "1"], "no such option: --seed"),
+        (["initialize", "m.pt", "--batch", "x.npy"], "--model: missing, expected MODULE:FACTORY"),
+        (["initialize", "m.pt", "--model", "nets:Net"], "--batch: missing, expected the file"),
+        ([*CALLS["initialize"], "--layout", "legasy"], "did you mean 'legacy'?"),
+        ([*CALLS["initialize"], "--model-args", "{"], "--model-args: is not JSON"),
+        ([*CALLS["initialize"], "--model-args", "64"], "expected an object or an array"),
+        ([*CALLS["initialize"], "--seed", "-1"], "--seed: should be greater"),
+        ([*CALLS["initialize"], "-o", "./x.npy", "--force"], "x.npy: is an input"),
+        ([*CALLS["initialize"], "--receipt", "./x.npy", "--force"], "x.npy: is an input"),
+        ([*CALLS["initialize"], "--receipt", "m.pt", "--force"], "m.pt: is an input"),
         (["remove", "m.pt", "-o", "-"], "--output: standard output cannot hold a checkpoint"),
         (["remove", "m.pt", "--in-place", "-o", "x.pt"], "--in-place and --output exclude each"),
         (["remove", "m.pt", "--in-place", "--force"], "--in-place and --force exclude each other"),
@@ -318,6 +360,29 @@ def test_no_configuration_replaces_or_drops_anything():
     parameters = {key.parameter for key in KEYS.values()}
     dangerous = {"in_place", "force", "output", "drop_opaque", "drop_optimizer", "allow_nonfinite"}
     assert not parameters & dangerous
+
+
+RUNS = ("model", "model-args", "batch")
+
+
+@pytest.mark.parametrize("key", RUNS)
+def test_no_configuration_says_which_code_is_run(library, key, tmp_path):
+    (tmp_path / "normcli.toml").write_text(f"{key} = 'x:y'\n")
+    for call in CALLS.values():
+        assert f"normcli.toml: no key is called {key!r}" in refused(call)
+    assert library.told is None
+
+
+@pytest.mark.parametrize("key", RUNS)
+def test_no_variable_says_which_code_is_run(library, key, monkeypatch):
+    name = key.upper().replace("-", "_")
+    for variable in (f"NORMCLI_{name}", f"NORMCLI_INITIALIZE_{name}", name):
+        monkeypatch.setenv(variable, "x:y")
+    assert "--model: missing" in refused(["initialize", "m.pt"])
+    command = get_command(build()).commands["initialize"]
+    assert {each.name for each in command.params if each.envvar} == {
+        "jobs", "memory", "color", "show_progress",
+    }  # fmt: skip
 
 
 def test_a_path_is_printed_in_its_own_bytes(library, capfdbinary):

@@ -11,7 +11,7 @@ from normcli.cli.app import COMMANDS, build
 from normcli.cli.writer import writer
 from normcli.cli.writing import Writing
 
-WRITERS = ("apply", "remove", "convert", "refresh")
+WRITERS = ("apply", "remove", "convert", "refresh", "initialize")
 SHARED = [field.name for field in fields(Writing)]
 OWN = {
     "apply": {
@@ -21,6 +21,9 @@ OWN = {
     "remove": {"sigma", "restore"},
     "convert": {"layout", "max_shard_size"},
     "refresh": {"iterations", "rtol"},
+    "initialize": {
+        "model", "model_args", "batch", "section", "prefix", "train", "seed", "layout", "strict",
+    },
 }  # fmt: skip
 
 
@@ -50,6 +53,7 @@ def test_a_command_has_the_types_and_the_defaults_of_the_shared_options(name):
         ("refresh", ["exclude", "rtol", "dims"]),
         ("convert", ["dry_run", "max_shard_size", "allow_nonfinite"]),
         ("remove", ["path", "sigma", "restore", "output"]),
+        ("initialize", ["path", "model", "model_args", "batch"]),
     ],
 )
 def test_an_option_of_one_command_stands_beside_those_of_its_subject(name, neighbours):
