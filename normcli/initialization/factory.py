@@ -75,12 +75,17 @@ def _is_dotted(name: str) -> bool:
 def _right_form(module: str, path: str) -> str:
     """How to write what was probably meant."""
     file = Path(module.removesuffix(".py"))
-    path = path if path and ":" not in path else "ATTRIBUTE"
+    path = "" if ":" in path else _joined([path])
+    what = path or "ATTRIBUTE"
     if file.is_absolute() or ".." in file.parts:
-        return f"write {file.name}:{path}, with PYTHONPATH={file.parent}"
-    dotted = ".".join(file.parts) or "package.module"
-    meaning = ", ATTRIBUTE being what builds the model" if path == "ATTRIBUTE" else ""
-    return f"write {dotted}:{path}{meaning}"
+        return f"write {file.name}:{what}, with PYTHONPATH={file.parent}"
+    meaning = "" if path else ", ATTRIBUTE being what builds the model"
+    return f"write {_joined(file.parts) or 'package.module'}:{what}{meaning}"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """A dotted name without empty parts."""
+    return ".".join(filter(None, ".".join(parts).split(".")))
 
 
 def _look_here_first() -> None:

@@ -55,17 +55,21 @@ def guest(
 @contextmanager
 def _same_folder() -> Iterator[None]:
     """Go back to the working directory, by descriptor: its path may lead elsewhere by then."""
-    try:
-        folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # it vanished, or may not be read
-        yield
-        return
+    folder = _opened_folder()
     try:
         yield
     finally:
-        with suppress(OSError):
-            os.fchdir(folder)
-        os.close(folder)
+        if folder is not None:
+            with suppress(OSError):
+                os.fchdir(folder)
+            os.close(folder)
+
+
+def _opened_folder() -> int | None:
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # it vanished, or may not be read
+        return None
 
 
 def _hint(error: BaseException) -> str:
