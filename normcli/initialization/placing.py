@@ -11,7 +11,7 @@ from normcli.formats.spelling import quoted, several
 from normcli.initialization.guest import guest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -41,7 +41,7 @@ def placed(
         _check_once(first.name, given, where)
         given[first.name] = given.pop(INPUT)
     _check_names(given, parameters, where)
-    _check_complete(given, parameters, where)
+    _check_complete(given, parameters, batch, where)
     ordered = [
         each for each in parameters if each.kind is Parameter.POSITIONAL_ONLY or each is first
     ]
@@ -116,14 +116,16 @@ def _better_name(free: Sequence[Parameter], parameters: Sequence[Parameter]) -> 
     )
 
 
-def _check_complete(given: Mapping[str, Any], parameters: Sequence[Parameter], where: str) -> None:
+def _check_complete(
+    given: Mapping[str, Any], parameters: Sequence[Parameter], batch: Iterable[str], where: str
+) -> None:
     missing = [
         quoted(each.name)
         for each in _named(parameters)
         if each.default is Parameter.empty and each.name not in given
     ]
     if missing:
-        wanted = f"forward needs {several(missing)}"
-        held = f"holds {several(map(quoted, given))}, {wanted} too" if given else ""
+        wanted, held = f"forward needs {several(missing)}", several(map(quoted, batch))
+        message = f"holds {held}, {wanted} too" if held else f"is empty, {wanted}"
         hint = "put every required argument into the batch"
-        raise UsageError(held or f"is empty, {wanted}", where=where, hint=hint)
+        raise UsageError(message, where=where, hint=hint)
