@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x93NUMPY"
 
+_VERSIONS = ((1, 0), (2, 0), (3, 0))
 _LONGEST = 4096  # bytes of a header: 64 axes of 20 digits, and what stands around them
 _AXES = 64  # as numpy has it
 _DESCR = re.compile(r"([<>|=]?)([biufc])(\d+)")  # byte order, kind, bytes of an entry
@@ -52,10 +53,11 @@ def read_npy(source: Source) -> Tensor:
 
 def _header(source: Source) -> tuple[dict[str, Any], int]:
     """What the header says, and where the entries begin."""
-    preamble = source.read(0, 8)
-    form, at = ("<H", 10) if preamble[6] == 1 else ("<I", 12)
-    if preamble[6] not in (1, 2, 3):
-        raise CheckpointError(f"is a numpy array of version {preamble[6]}, expected 1 to 3")
+    version = tuple(source.read(0, 8)[6:])
+    if version not in _VERSIONS:
+        found = ".".join(map(str, version))
+        raise CheckpointError(f"is a numpy array of version {found}, expected 1.0 to 3.0")
+    form, at = ("<H", 10) if version == (1, 0) else ("<I", 12)
     (length,) = struct.unpack(form, source.read(8, at - 8))
     if length > _LONGEST:
         message = f"its numpy header has {length} bytes, an array of numbers needs {_LONGEST}"
@@ -68,7 +70,7 @@ def _literal(raw: bytes) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's, about spellings of a stranger
-            header = ast.literal_eval(raw.decode("utf-8").strip())
+            header = ast.literal_eval(raw.decode("utf-8"))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise CheckpointError("its numpy header is damaged", hint=_SAVE) from error
     fits = isinstance(header, dict) and set(header) == _KEYS

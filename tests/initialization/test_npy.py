@@ -187,7 +187,7 @@ def test_values_that_are_not_finite_are_counted(tmp_path, value, dtype):
         (b"\x93NUMPY", "ends at or before byte 6, expected 2 more"),
         (b"\x93NUMPY\x01\x00\x76", "ends at or before byte 9, expected 1 more"),
         (saved(np.ones(3))[:60], "ends at or before byte 60, expected 68 more"),
-        (headed("", version=4), "is a numpy array of version 4, expected 1 to 3"),
+        (headed("", version=4), "is a numpy array of version 4.0, expected 1.0 to 3.0"),
         (
             headed("x" * 5000),
             "its numpy header has 5000 bytes, an array of numbers needs 4096 at most",
@@ -257,3 +257,24 @@ def test_nothing_is_allocated_for_a_header_that_claims_too_much(tmp_path, monkey
     with pytest.raises(CheckpointError):
         read_npy(source)
     source.close()
+
+
+@pytest.mark.parametrize("at", range(128))
+def test_a_changed_byte_of_the_header_is_refused_or_read_as_numpy_reads_it(tmp_path, at):
+    whole = saved(np.arange(1, 7, dtype="<i4").reshape(2, 3))
+    assert len(whole) == 128 + 24
+    for byte in (0, 10, 39, 40, 45, 48, 49, 50, 57, 62, 91, 92, 117, 128, 255, whole[at] ^ 1):
+        raw = whole[:at] + bytes([byte]) + whole[at + 1 :]
+        try:
+            tensor = read(tmp_path, raw).tensors["input"]
+        except CheckpointError:
+            continue
+        expected = np.load(io.BytesIO(raw))
+        assert expected.shape == tuple(tensor.shape)
+        assert expected.tolist() == tensor.tolist()
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path):
+    whole = saved(np.arange(1, 7, dtype="<i4").reshape(2, 3))
+    for end in range(len(whole)):
+        refusal(tmp_path, whole[:end])
