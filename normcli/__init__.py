@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from normcli.commands.apply import apply
     from normcli.commands.convert import convert
+    from normcli.commands.initialize import initialize
+    from normcli.commands.initialize_checkpoint import initialize_checkpoint
     from normcli.commands.inspect import inspect
     from normcli.commands.ls import ls
     from normcli.commands.refresh import refresh
@@ -19,6 +21,8 @@ __all__ = [
     "__version__",
     "apply",
     "convert",
+    "initialize",
+    "initialize_checkpoint",
     "inspect",
     "ls",
     "refresh",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from normcli.initialization.guest import guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class Pass:
         """
         with _as_it_was(self.model), _random(self.model, self.seed), _hooks(layers, seen):
             self.model.train(self.training)
-            with guest(self._said, where=self.where), torch.no_grad():
+            with guest(self._said, where=self.where), torch.no_grad(), _uncompiled():
                 # tensors are handed over as copies: a model may work in place
                 self.model(*map(_fresh, self.arguments), **_each_fresh(self.keywords))
 
@@ -119,6 +121,15 @@ def _hooks(layers: Mapping[str, Layer], seen: Seen) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """What `torch.compile` has wrapped runs as it was written: hooks see every layer."""
+    return (
+        torch.compiler.set_stance("force_eager")
+        if "torch._dynamo" in sys.modules
+        else nullcontext()
+    )
 
 
 @contextmanager

@@ -1,0 +1,129 @@
+"""A checkpoint initialized: loaded into the model, run, and told as steps for a writer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from normcli.initialization.batch import call_arguments
+from normcli.initialization.forms import Form, form_of
+from normcli.initialization.layers import layers_of
+from normcli.initialization.loading import load
+from normcli.initialization.passes import Pass
+from normcli.initialization.running import initialized
+from normcli.initialization.stored import effective
+from normcli.records import Change, NormState, Step
+from normcli.rewrite import Planned
+from normcli.rewrite.plans.choice import asked_for, parts_of, spelling
+from normcli.rewrite.values.settled import Settled, largest_change
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from normcli.formats.base import Checkpoint
+    from normcli.initialization.batch import Batch
+    from normcli.initialization.initializing import Initialized
+    from normcli.initialization.layers import Layers
+    from normcli.initialization.loading import Loaded
+    from normcli.initialization.options import InitializeOptions
+    from normcli.records import LayerInit, Weight
+
+
+def plan(
+    checkpoint: Checkpoint, options: InitializeOptions, model: nn.Module, batch: Batch
+) -> Planned:
+    """A step for every layer that was initialized, with its values.
+
+    Args:
+        checkpoint: Opened; loaded into the model strictly.
+        options: What was asked for.
+        model: Filled and initialized; useless afterwards.
+        batch: It is run on.
+
+    Raises:
+        CheckpointError: The checkpoint does not fit the model.
+        UsageError: The batch does not, the model fails, or there is nothing to initialize.
+    """
+    loaded = load(
+        model, checkpoint, section=options.section, prefix=options.prefix, dims=options.dims
+    )
+    arguments, keywords, notes = call_arguments(model, batch.tensors, where=batch.file.name)
+    found = layers_of(model)
+    asked = _asked(found, loaded, options)
+    forms, unfit = _forms(asked, found, loaded, options)
+    run = initialized(
+        Pass(model, arguments, keywords, options.training, options.seed, batch.file.name),
+        {key: found.layers[key] for key in forms},
+        {key: form.stored(checkpoint) for key, form in forms.items()},
+        unfit,
+        strict=options.strict,
+    )
+    planned = Planned(notes=(*loaded.notes, *notes), batch=batch.file)
+    for key, weight in asked.items():
+        if key in run.left:
+            planned.leave(weight, run.left[key], options)
+            continue
+        step = _step(forms[key], keeps_v=run.done[key].keeps_v)
+        planned.steps.append(step)
+        layer = replace(run.layers[key], name=weight.name)
+        planned.done[step.name] = _settled(
+            forms[key], run.done[key], layer, checkpoint if options.thorough else None
+        )
+    return planned
+
+
+def _asked(found: Layers, loaded: Loaded, options: InitializeOptions) -> dict[str, Weight]:
+    """Key in the model → weight of the file, of those that are asked for, in checkpoint order."""
+    stored = {loaded.weights[each.key].name: each.key for each in found.weights}
+    order = [weight for weight in loaded.weights.values() if weight.name in stored]
+    return {stored[weight.name]: weight for weight in asked_for(order, options)}
+
+
+def _forms(
+    asked: Mapping[str, Weight], found: Layers, loaded: Loaded, options: InitializeOptions
+) -> tuple[dict[str, Form], dict[str, str]]:
+    """(key → form of its layer, key → why there is none)."""
+    forms: dict[str, Form] = {}
+    unfit: dict[str, str] = {}
+    for key in asked:
+        layer = found.layers.get(key)
+        form = found.unfit[key] if layer is None else form_of(layer, loaded.weights, options)
+        if isinstance(form, Form):
+            forms[key] = form
+        else:
+            unfit[key] = form
+    return forms, unfit
+
+
+def _step(form: Form, *, keeps_v: bool) -> Step:
+    weight, result = form.weight, form.result
+    if isinstance(result, NormState):
+        change = "g ÷ σ[t], bias too" if keeps_v else "weight ÷ σ[t], bias too; g = ‖v‖"
+    else:
+        change = "weight ÷ σ[t], bias too"
+    return Step(
+        verb="initialize",
+        weight=weight,
+        before=spelling(weight),
+        after=spelling(result),
+        axis=form.axis,
+        takes=(*parts_of(weight), form.bias),
+        gives=form.gives(keeps_v=keeps_v),
+        change=change,
+        result=result,
+    )
+
+
+def _settled(
+    form: Form, done: Initialized, layer: LayerInit, checkpoint: Checkpoint | None
+) -> Settled:
+    """The tensors of a step, and with a checkpoint how far its weight moved."""
+    made = {ref.name: done.parts[role] for role, ref in form.parts().items()}
+    delta = None
+    if checkpoint is not None:
+        before = form.stored(checkpoint).read().weight
+        delta = largest_change(before, effective(done.parts, form.axis))
+    change = Change(form.axis, largest_change=delta, notes=layer.notes, layer=layer)
+    return Settled(change, made)
