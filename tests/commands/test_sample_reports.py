@@ -64,6 +64,25 @@ def test_the_readme_shows_a_repair_that_is_true(tmp_path):
     assert f"{command}\n{shown}\n{done.stdout.decode()}```" in readme
 
 
+def test_the_readme_shows_an_initialization_that_is_true(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"<!-- digits.py -->\n```python\n(.*?)```", readme, flags=re.DOTALL)
+    (tmp_path / "digits.py").write_text(code, encoding="utf-8")
+    (command, shown) = re.search(
+        r"\$ (python digits.py\n\$ normcli initialize .*?)\n(.*?)```", readme, flags=re.DOTALL
+    ).groups()
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONUTF8": "1"}
+    first, second = (line.removeprefix("$ ").split() for line in command.splitlines())
+    subprocess.run([sys.executable, *first[1:]], cwd=tmp_path, env=environment, check=True)
+    line = [sys.executable, "-m", *second]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    found = "\n".join(line[1:] for line in done.stderr.decode().rstrip().splitlines())
+    # what rounding leaves is another number on another processor
+    rounding = re.compile(r"±\S+")
+    assert rounding.sub("±", f"{found}\n{done.stdout.decode()}") == rounding.sub("±", shown)
+    assert all(float(each[1:]) < 1e-6 for each in rounding.findall(found))
+
+
 def test_every_sample_has_a_case_here():
     ending = (".pt", ".safetensors", "-sharded")
     assert sorted(NAMES) == sorted(p.name for p in SAMPLES.iterdir() if p.name.endswith(ending))
