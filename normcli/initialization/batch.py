@@ -52,14 +52,14 @@ def read_batch(path: str, *, hashed: bool) -> Batch:
 
     Raises:
         CheckpointError: It cannot be read, holds no tensor, or one without entries, or one with
-            values that are not finite.
+            a NaN.
         ChangedError: Somebody wrote to it in the meantime.
     """
     path = os.fspath(path)
     try:
         batch = _read_array(path, hashed=hashed) or _read_checkpoint(path, hashed=hashed)
         for name, tensor in batch.tensors.items():
-            _check_finite(name, tensor)
+            _check_numbers(name, tensor)
     except NormcliError as error:
         error.where = error.where or path
         raise
@@ -123,21 +123,19 @@ def _check_content(checkpoint: Checkpoint) -> None:
             raise CheckpointError(message)
 
 
-def _check_finite(name: str, tensor: Tensor) -> None:
-    count = _not_finite(tensor)
+def _check_numbers(name: str, tensor: Tensor) -> None:
+    count = _nans(tensor)
     if count:
         total = f"{count} of {tensor.numel()} values"
-        message = f"{quoted(name)} holds NaN or Inf in {total}, expected finite ones"
+        message = f"{quoted(name)} holds NaN in {total}, expected numbers"
         raise CheckpointError(message, hint="one such value spoils every mean it enters")
 
 
-def _not_finite(tensor: Tensor) -> int:
-    """How many values are NaN or infinite."""
-    import torch
-
+def _nans(tensor: Tensor) -> int:
+    """How many values are NaN; infinities may stand in a mask of attention."""
     if tensor.is_floating_point() and tensor.dtype.itemsize == 1:
-        tensor = tensor.float()  # torch has no isfinite of eight bits
-    return tensor.numel() - int(torch.isfinite(tensor).sum())
+        tensor = tensor.float()  # torch has no isnan of eight bits
+    return int(tensor.isnan().sum())
 
 
 def call_arguments(
