@@ -93,15 +93,11 @@ class _Loading:
         self.model, self.checkpoint = model, checkpoint
         self.own = {weight.key: weight for weight in weights(self.header, metadata)}
         self.metadata = metadata[""]
-        self.ties = self._ties(prefix)
+        self.ties = ties(checkpoint)  # left out of the file → in it
         needed = {key for key, weight in self.own.items() if weight.dtype in MEASURABLE}
-        self.section: Section = section_of(
-            weights(self._tensors(), checkpoint.metadata),
-            needed,
-            asked=section,
-            prefix=prefix,
-            where=checkpoint.path,
-        )
+        listed = weights(self._tensors(), checkpoint.metadata)
+        found = section_of(listed, needed, asked=section, prefix=prefix, where=checkpoint.path)
+        self.section = replace(found, weights=self._without_records(found))
 
     def filled(self, dims: Mapping[str, Axis]) -> Loaded:
         """What came from where, once it is there."""
@@ -124,20 +120,19 @@ class _Loading:
         came = {key: _filed(held[key], self.checkpoint.tensors, self.ties) for key in ways}
         return Loaded(self.section.name, MappingProxyType(came), tuple(notes))
 
-    def _ties(self, prefix: str) -> dict[str, str]:
-        """Name left out → name kept, of tensors that the model has under both."""
-        dotted = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
-        return {
-            left: kept
-            for left, kept in ties(self.checkpoint).items()
-            if left.removeprefix(prefix) in self.header or left.removeprefix(dotted) in self.header
-        }
-
     def _tensors(self) -> dict[str, TensorRef]:
         """The header of the checkpoint with the tensors that it leaves out for being tied."""
         tensors = dict(self.checkpoint.tensors)
         tensors.update((left, replace(tensors[kept], key=left)) for left, kept in self.ties.items())
         return tensors
+
+    def _without_records(self, section: Section) -> dict[str, Weight]:
+        """The weights of a section but those that it only records and the model does not have."""
+        return {
+            key: weight
+            for key, weight in section.weights.items()
+            if key in self.own or not all(part.name in self.ties for part in parts_of(weight))
+        }
 
     def _read(self, name: str) -> Tensor:
         return self.checkpoint.read(self.ties.get(name, name))
