@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from normcli.errors import CheckpointError, NormcliError
 from normcli.formats.spelling import quoted, several
 from normcli.formats.tied import ties
@@ -151,8 +153,7 @@ class _Loading:
         for key in self.section.weights:
             parts = parts_of(self.section.weights[key]) if key in keys else ()
             if any(part.key.removeprefix(prefix) in self.header for part in parts):
-                lacks = [each for each in self.own if each not in self.section.weights]
-                raise self._misfit(lacks, [key])
+                raise self._misfit(_difference(self.own, self.section.weights), [key])
 
     def _cast(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """In the dtypes of the model."""
@@ -167,18 +168,31 @@ class _Loading:
         if found is not None:
             own = _metadata(found, self.section.prefix, self.metadata)
             state._metadata = own  # type: ignore[attr-defined]  # noqa: SLF001  as torch keeps it
-        given = tuple(state)
+        unfit = _difference(self.header, state), _difference(state, self.header)
         with guest("loading it into the model", where=self.checkpoint.path):
             result = self.model.load_state_dict(state, strict=False)
-        if not isinstance(result, tuple):  # an override that does not say what fitted
-            result = (self.header.keys() - set(given), set(given) - self.header.keys())
-        missing, unexpected = map(list, result)
+        # an override may not say what fitted
+        missing, unexpected = map(list, result if isinstance(result, tuple) else unfit)
         built = [key for key in missing if key not in self.header and _is_extra(key)]
         self._check([key for key in missing if key not in built], unexpected)
-        if not built:
-            return []
-        names = several((quoted(key) for key in built), most=3)
-        return [f"kept as --model builds it, since no tensor: {names}"]
+        notes = self._torn(state)
+        if built:
+            names = several((quoted(key) for key in built), most=3)
+            notes.append(f"kept as --model builds it, since no tensor: {names}")
+        return notes
+
+    def _torn(self, state: Mapping[str, Tensor]) -> list[str]:
+        """A note for tensors that the model ties and the checkpoint holds different values of."""
+        with guest("reading the state dict of the model", where="--model"):
+            owned = self.model.state_dict(keep_vars=True)
+        first: dict[int, str] = {}
+        notes = []
+        for key in filter(state.__contains__, owned):
+            twin = first.setdefault(id(owned[key]), key)
+            if twin != key and not torch.equal(_bytes(state[key]), _bytes(state[twin])):
+                same = f"{quoted(key)} is {quoted(twin)} in the model, but not in the checkpoint"
+                notes.append(f"{same}: only one of them is used")
+        return notes
 
     def _check(self, missing: Iterable[str], unexpected: Iterable[str]) -> None:
         """Raise for keys that do not fit, named by their weights."""
@@ -212,6 +226,16 @@ def _owners(keys: Iterable[str], listed: Iterable[Weight]) -> list[str]:
     """The weight that each part belongs to, each once; other keys as they are."""
     owner = {part.key: weight.key for weight in listed for part in parts_of(weight)}
     return list(dict.fromkeys(owner.get(key, key) for key in keys))
+
+
+def _difference(some: Iterable[str], others: Collection[str]) -> list[str]:
+    """Of some keys those that are not among others."""
+    return [key for key in some if key not in others]
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """What it is stored as: NaN equals itself, and no dtype is left out."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
 def _is_extra(key: str) -> bool:

@@ -104,6 +104,14 @@ def test_tied_weights_that_safetensors_left_out_are_those_it_kept(before, after,
     assert {"inner.weight", "again.weight", "inner.bias", "again.bias"} < set(loaded.weights)
 
 
+def test_a_model_that_ties_what_differs_in_the_file_is_told_of(tmp_path):
+    state = dict(Tied(1).state_dict())
+    state["head.weight"] = state["head.weight"] + 1
+    loaded = filled(Tied(2), saved(state, tmp_path / "x.pt"))
+    told = "'head.weight' is 'words.weight' in the model, but not in the checkpoint"
+    assert loaded.notes == (f"{told}: only one of them is used",)
+
+
 def test_a_tied_name_that_nothing_records_is_missing(tmp_path):
     state = dict(Tied(1).state_dict())
     del state["head.weight"]
