@@ -48,7 +48,8 @@ class Form:
 
     def gives(self, *, keeps_v: bool) -> tuple[Given, ...]:
         """What stands in the places of the old tensors, the bias last."""
-        parts = self.weight.parts if isinstance(self.weight, NormState) else {}
+        parts = dict(self.weight.parts) if isinstance(self.weight, NormState) else {}
+        parts["bias"] = self.bias
         largest = max(parts_of(self.weight), key=lambda part: part.nbytes).name
         given = []
         for role, ref in self.parts().items():
