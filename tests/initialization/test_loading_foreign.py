@@ -1,4 +1,4 @@
-"""What torch does not write today, old hooks, other libraries, custom maps, fills a model or not."""
+"""What torch does not write today: old hooks, other libraries and custom maps, into a model."""
 
 from __future__ import annotations
 
