@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from normcli.initialization.units import Units
 
 _ROUNDS = 3  # of correction: what rounding of weight and bias has left of mean and deviation
-_LAW = 1e-3  # root mean square, in units of the new output, by which W·x + b may be missed
-_ROUNDING = 256  # units in the last place of the old output, likewise
+_LAW = 1e-2  # root mean square error of W·x + b in units of the new output: ten bits miss 6e-3
+_ROUNDING = 32  # units in the last place of the old output, likewise: sums of 2000 products miss 7
+_MOST = 0.25  # of both, likewise: what is farther off is not W·x + b, whatever its rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +77,8 @@ def initialize_layer(call: Call, stored: Stored) -> tuple[Initialized, Tensor] |
     output, old = call.output, held(call.layer)
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         return "its output is no floating tensor"
+    if not output.numel():
+        return "its output has no entries"
     before = stored.read()
     reason = "its output has no axis of as many units as its bias"
     for units in candidates(call.layer, output):
@@ -98,8 +101,6 @@ def initialize_layer(call: Call, stored: Stored) -> tuple[Initialized, Tensor] |
 
 
 def _unfit(moments: UnitMoments) -> str:
-    if not moments.count:
-        return "its output has no entries"
     if not moments.is_finite:
         return "its output holds NaN or infinite entries"
     constant, units = moments.constant, len(moments.mean)
@@ -171,8 +172,9 @@ class _Attempt:
         expected = found.scaling.output(output)
         rows = found.output.movedim(self.units.channel, 0).reshape(len(expected), -1)
         error = (rows.to(device="cpu", dtype=torch.float64) - expected).square().mean(dim=1).sqrt()
-        rounding = _ROUNDING * moments.eps * moments.largest / moments.std
-        return bool((error <= _LAW + rounding).all())
+        ratio = moments.largest / moments.std
+        rounding = _ROUNDING * moments.eps * ratio.clamp(min=ratio.square().mean().sqrt())
+        return bool((error <= (_LAW + rounding).clamp(max=_MOST)).all())
 
 
 def live(layer: Layer, stored: Stored, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -198,3 +200,4 @@ def put(layer: Layer, parts: Mapping[str, Tensor]) -> None:
         for role, tensor in layer.parts.items():
             tensor.copy_(parts[role])
         layer.bias.copy_(parts["bias"])
+    torch.clear_autocast_cache()  # it holds what they were, in the lower precision

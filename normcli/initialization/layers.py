@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrizations import _WeightNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from normcli.errors import UsageError
 from normcli.formats.spelling import quoted
 from normcli.initialization.header import header_of
 from normcli.records import MEASURABLE, NormState
@@ -74,7 +76,15 @@ class Layers:
 
 
 def layers_of(model: nn.Module) -> Layers:
-    """The layers of a model; each weight is in `layers` or in `unfit`."""
+    """The layers of a model; each weight is in `layers` or in `unfit`.
+
+    Raises:
+        UsageError: A lazy module has not run yet: its weight has no shape.
+    """
+    for name, each in model.named_parameters():
+        if isinstance(each, UninitializedParameter):
+            message = f"{quoted(name)} has no shape yet, expected a model that has run before"
+            raise UsageError(message, where="model", hint="run it once on a batch: it is lazy")
     listed = weights(*header_of(model))
     wide = tuple(each for each in listed if len(each.shape) > 1 and each.dtype in MEASURABLE)
     owners = _owners(model)
@@ -100,15 +110,22 @@ def _tensor(model: nn.Module, key: str) -> Tensor:
     return tensor
 
 
-def _owners(model: nn.Module) -> Mapping[int, list[str]]:
-    """Identity of a tensor → every key that it has in the state dict."""
-    owners: dict[int, list[str]] = {}
+def _owners(model: nn.Module) -> Mapping[object, list[str]]:
+    """Where a tensor is → every key that it has in the state dict."""
+    owners: dict[object, list[str]] = {}
     for key, tensor in model.state_dict(keep_vars=True).items():
-        owners.setdefault(id(tensor), []).append(key)
+        if isinstance(tensor, Tensor):
+            owners.setdefault(_place(tensor), []).append(key)
     return owners
 
 
-def _layer(model: nn.Module, state: Weight, owners: Mapping[int, list[str]]) -> Layer | str:
+def _place(tensor: Tensor) -> object:
+    """Its memory, which two parameters may share; the tensor itself where it has none."""
+    address = tensor.data_ptr()
+    return (tensor.device, address) if address else id(tensor)
+
+
+def _layer(model: nn.Module, state: Weight, owners: Mapping[object, list[str]]) -> Layer | str:
     """The layer of a weight, or why there is none."""
     path, _, name = state.key.rpartition(".")
     module = _module(model, path)
@@ -120,8 +137,11 @@ def _layer(model: nn.Module, state: Weight, owners: Mapping[int, list[str]]) -> 
         return reason
     parts = parts_in(model, state)
     bias = getattr(module, "bias", None)
-    reason = _unfit_bias(module, bias) or _shared(state.key, [*parts.values(), bias], owners)
+    reason = _unfit_bias(module, bias)
     if reason or not isinstance(bias, Tensor):
+        return reason
+    reason = _shared(state, [*parts.values(), bias], owners)
+    if reason:
         return reason
     return Layer(state.key, module, state, parts, bias, _axis(module, state))
 
@@ -154,12 +174,14 @@ def _unfit_bias(module: nn.Module, bias: object) -> str:
     return "" if fits else "the bias of its layer is no vector"
 
 
-def _shared(key: str, tensors: list[Tensor | None], owners: Mapping[int, list[str]]) -> str:
+def _shared(state: Weight, tensors: list[Tensor], owners: Mapping[object, list[str]]) -> str:
     """That a tensor has a name elsewhere: two layers compute with it, or one has two names."""
-    path = key.removesuffix("weight")
+    own = {f"{state.key.removesuffix('weight')}bias", state.key}
+    if isinstance(state, NormState):
+        own |= {part.key for part in state.parts.values()}
     for tensor in tensors:
-        for other in owners.get(id(tensor), ()):
-            if not other.startswith(path):
+        for other in owners.get(_place(tensor), ()):
+            if other not in own:
                 return f"shared: it is {quoted(other)} as well"
     return ""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from normcli.formats.spelling import quoted
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
+    from torch.utils.hooks import RemovableHandle
 
     from normcli.initialization.layers import Layer
 
@@ -85,37 +88,45 @@ def _failing(model: nn.Module, error: BaseException) -> str:
 
 
 def _fresh(value: Any) -> Any:  # noqa: ANN401 - whatever the caller gives to the model
-    return value.clone() if isinstance(value, torch.Tensor) else value
+    """With every tensor in it copied, also those in lists, tuples and dicts."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if type(value) in {list, tuple}:
+        return type(value)(map(_fresh, value))
+    return _each_fresh(value) if type(value) is dict else value
 
 
-def _each_fresh(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _fresh(value) for name, value in keywords.items()}
+def _each_fresh(named: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: _fresh(value) for name, value in named.items()}
 
 
 @contextmanager
 def _hooks(layers: Mapping[str, Layer], seen: Seen) -> Iterator[None]:
     """Each layer tells of its calls, but not of those that `seen` makes itself."""
     busy = False
+    given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
-    def hook(layer: Layer) -> Callable[..., Tensor | None]:
-        def called(
-            _module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: object
-        ) -> Tensor | None:
+    def hooked(layer: Layer) -> list[RemovableHandle]:
+        def before(_module: nn.Module, *arguments: Any) -> None:  # noqa: ANN401 - as they are
+            if not busy:
+                given[layer.key] = arguments
+
+        def after(_module: nn.Module, _args: object, _kwargs: object, output: object) -> Any:  # noqa: ANN401 - of `seen`
             nonlocal busy
             if busy:
                 return None
             busy = True
             try:
-                return seen(layer, output, arguments, keywords)
+                return seen(layer, output, *given.pop(layer.key))
             finally:
                 busy = False
 
-        return called
+        return [  # first of all hooks: those of the user may change what they are given
+            layer.module.register_forward_pre_hook(before, prepend=True, with_kwargs=True),
+            layer.module.register_forward_hook(after, with_kwargs=True),
+        ]
 
-    handles = [
-        layer.module.register_forward_hook(hook(layer), with_kwargs=True)
-        for layer in layers.values()
-    ]
+    handles = [handle for layer in layers.values() for handle in hooked(layer)]
     try:
         yield
     finally:
@@ -134,22 +145,37 @@ def _uncompiled() -> AbstractContextManager[object]:
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
+    modes = [(module, module.training) for module in model.modules()]
+    named = [(module._buffers, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
-        for module, mode in modes.items():
+        for module, mode in modes:
             module.training = mode
+        for now, were in named:
+            now.clear()
+            now.update(were)
         with torch.no_grad():
             for buffer, value in buffers:
-                buffer.copy_(value)
+                if not torch.equal(buffer, value):  # an expanded one cannot be written to
+                    buffer.copy_(value)
 
 
 @contextmanager
 def _random(model: nn.Module, seed: int) -> Iterator[None]:
+    """Torch's, Python's and numpy's numbers from the seed; those of the caller go on afterwards."""
     tensors = [*model.parameters(), *model.buffers()]
     devices = sorted({each.device.index or 0 for each in tensors if each.is_cuda})
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - that models may use
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

@@ -79,7 +79,7 @@ def initialized(
     try:
         _initialize(how, layers, once, stored, run)
         _check_left(run, strict=strict)
-        _look_again(how, layers, calls, run)
+        _look_again(how, layers, once, calls, run)
     except BaseException:
         for key, each in run.done.items():
             put(layers[key], each.old)
@@ -98,6 +98,18 @@ class _Calls:
         """Whether this is its first call."""
         self.counts[layer.key] = self.counts.get(layer.key, 0) + 1
         return self.counts[layer.key] == 1
+
+    def at(self, key: str, channel: int) -> UnitMoments:
+        """Moments of the first call.
+
+        Raises:
+            UsageError: Its output had no such axis.
+        """
+        found = self.moments.get(key, {}).get(channel)
+        if found is None:
+            message = f"the layer of {quoted(key)} gives another kind of output each time"
+            raise UsageError(message, hint=f"leave it out with --exclude {quoted(key)}")
+        return found
 
 
 def _looked_at(how: Pass, layers: Mapping[str, Layer]) -> _Calls:
@@ -150,9 +162,10 @@ def _check_calls(layers: Mapping[str, Layer], once: Mapping[str, Layer], calls: 
         times = calls.counts.get(key, 0)
         if (times == 1) != (key in once):
             expected = "once" if key in once else "not once"
+            found = "once" if times == 1 else f"{times} times"
             raise UsageError(
                 f"the model ran the layer of {quoted(key)} {expected} before its layers were "
-                f"initialized, then {times} times",
+                f"initialized, then {found}",
                 hint="the way through it must not depend on the numbers: leave the layer out with "
                 f"--exclude {quoted(key)}",
             )
@@ -170,16 +183,13 @@ def _check_left(run: Run, *, strict: bool) -> None:
     raise UsageError(f"nothing to initialize: {told or 'no weight was asked for'}{more}")
 
 
-def _look_again(how: Pass, layers: Mapping[str, Layer], before: _Calls, run: Run) -> None:
-    after: dict[str, UnitMoments] = {}
-
-    def seen(layer: Layer, output: object, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-        if layer.key in run.done and isinstance(output, torch.Tensor):
-            after[layer.key] = unit_moments(output, run.done[layer.key].units.channel)
-
-    how.run(layers, seen)
+def _look_again(
+    how: Pass, layers: Mapping[str, Layer], once: Mapping[str, Layer], before: _Calls, run: Run
+) -> None:
+    after = _looked_at(how, layers)
+    _check_calls(layers, once, after)
     for key, each in run.done.items():
-        was, now = before.moments[key][each.units.channel], after[key]
+        was, now = (calls.at(key, each.units.channel) for calls in (before, after))
         run.layers[key] = LayerInit(
             name=key,
             kind=layers[key].kind,
