@@ -177,7 +177,7 @@ def _home(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype, where: str) -> Tensor:
     cast = tensor.to(dtype)
-    if _not_finite(cast):
+    if bool((cast.isinf() & ~tensor.isinf()).any()):
         message = f"{quoted(name)} is {_word(tensor.dtype)}, with values too large for the model's"
         raise UsageError(f"{message} {_word(dtype)}", where=where)
     return cast
