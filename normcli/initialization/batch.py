@@ -133,9 +133,13 @@ def _check_numbers(name: str, tensor: Tensor) -> None:
 
 def _nans(tensor: Tensor) -> int:
     """How many values are NaN; infinities may stand in a mask of attention."""
-    if tensor.is_floating_point() and tensor.dtype.itemsize == 1:
-        tensor = tensor.float()  # torch has no isnan of eight bits
-    return int(tensor.isnan().sum())
+    return int(_countable(tensor).isnan().sum())
+
+
+def _countable(tensor: Tensor) -> Tensor:
+    """In a dtype that torch tests for NaN and Inf: those of eight bits it does not."""
+    eight_bits = tensor.is_floating_point() and tensor.dtype.itemsize == 1
+    return tensor.float() if eight_bits else tensor
 
 
 def call_arguments(
@@ -177,7 +181,7 @@ def _home(model: nn.Module) -> tuple[torch.device | None, torch.dtype | None]:
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype, where: str) -> Tensor:
     cast = tensor.to(dtype)
-    if bool((cast.isinf() & ~tensor.isinf()).any()):
+    if bool((cast.isinf() & ~_countable(tensor).isinf()).any()):
         message = f"{quoted(name)} is {_word(tensor.dtype)}, with values too large for the model's"
         raise UsageError(f"{message} {_word(dtype)}", where=where)
     return cast
