@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from normcli.initialization.stored import Before, Stored
-from normcli.records import Given, NormState, TensorRef
+from normcli.initialization.stored import Before, Stored, held_weight
+from normcli.records import ITEMSIZE, Given, NormState, TensorRef
 from normcli.reparam import read_state
 from normcli.reparam.spelling import TARGETS, line, spelled
 from normcli.rewrite.plans.choice import checked_axis, parts_of, spelling
@@ -15,6 +15,8 @@ from normcli.selection import axis_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from torch import Tensor
 
     from normcli.formats.base import Checkpoint
     from normcli.initialization.layers import Layer
@@ -42,9 +44,15 @@ class Form:
     axis: Axis
     said: Axis | str
 
-    def stored(self, checkpoint: Checkpoint) -> Stored:
+    def stored(self, checkpoint: Checkpoint, layer: Layer) -> Stored:
         """The same with what reads it."""
-        return Stored(self.result, self.axis, partial(self._read, checkpoint))
+        return Stored(self.result, self.axis, partial(self._read, checkpoint, layer))
+
+    def effective(self, checkpoint: Checkpoint) -> Tensor:
+        """The weight that the file means, in its own dtype."""
+        if not isinstance(self.weight, NormState):
+            return checkpoint.read(self.weight.name)
+        return read_state(checkpoint.read, self.weight, self.said).weight
 
     def gives(self, *, keeps_v: bool) -> tuple[Given, ...]:
         """What stands in the places of the old tensors, the bias last."""
@@ -65,16 +73,23 @@ class Form:
             return {**self.result.parts, "bias": bias}
         return {"weight": self.result, "bias": bias}
 
-    def _read(self, checkpoint: Checkpoint) -> Before:
+    def _read(self, checkpoint: Checkpoint, layer: Layer) -> Before:
+        """The weight with as many digits as there are: a wide model computes it from half ones."""
         bias = checkpoint.read(self.bias.name)
-        if not isinstance(self.weight, NormState):
-            return Before(checkpoint.read(self.weight.name), bias)
-        norm = None
-        if _is_weight_norm(self.weight) and self.axis in self.weight.axes:
-            parts = self.weight.parts
-            norm = (checkpoint.read(parts["g"].name), checkpoint.read(parts["v"].name))
-        before = read_state(checkpoint.read, self.weight, self.said)
-        return Before(before.weight, bias, norm if isinstance(self.result, NormState) else None)
+        weight = held_weight(layer) if self._is_rounded(layer) else self.effective(checkpoint)
+        return Before(weight, bias, self._norm(checkpoint))
+
+    def _is_rounded(self, layer: Layer) -> bool:
+        return ITEMSIZE[self.weight.dtype] < ITEMSIZE[layer.state.dtype]
+
+    def _norm(self, checkpoint: Checkpoint) -> tuple[Tensor, Tensor] | None:
+        """(g, v) of a weight norm that stays on its axis."""
+        if not (isinstance(self.weight, NormState) and isinstance(self.result, NormState)):
+            return None
+        if not _is_weight_norm(self.weight) or self.axis not in self.weight.axes:
+            return None
+        parts = self.weight.parts
+        return checkpoint.read(parts["g"].name), checkpoint.read(parts["v"].name)
 
 
 def form_of(layer: Layer, stored: Mapping[str, Weight], options: Options) -> Form | str:

@@ -56,7 +56,7 @@ def plan(
     run = initialized(
         Pass(model, arguments, keywords, options.training, options.seed, batch.file.name),
         {key: found.layers[key] for key in forms},
-        {key: form.stored(checkpoint) for key, form in forms.items()},
+        {key: form.stored(checkpoint, found.layers[key]) for key, form in forms.items()},
         unfit,
         strict=options.strict,
     )
@@ -123,7 +123,6 @@ def _settled(
     made = {ref.name: done.parts[role] for role, ref in form.parts().items()}
     delta = None
     if checkpoint is not None:
-        before = form.stored(checkpoint).read().weight
-        delta = largest_change(before, effective(done.parts, form.axis))
+        delta = largest_change(form.effective(checkpoint), effective(done.parts, form.axis))
     change = Change(form.axis, largest_change=delta, notes=layer.notes, layer=layer)
     return Settled(change, made)

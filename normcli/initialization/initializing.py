@@ -142,10 +142,12 @@ class _Attempt:
 
     def made(self, output: Tensor, moments: UnitMoments) -> _Found | str:
         """The layer initialized, or why not; the module then holds whatever was tried."""
-        found = self._with(Scaling(self.units, moments.mean, moments.std))
+        scaling = Scaling(self.units, moments.mean, moments.std)
+        exact = self._unrounded(scaling) if self.stored.eps > moments.eps else None
+        found = self._with(scaling)
         if found is None:
             return f"scaled it would hold NaN or infinite entries in {self.stored.result.dtype}"
-        if not self._is_linear(found, output, moments):
+        if not self._is_linear(scaling, found.output if exact is None else exact, output, moments):
             return "its output is not W·x + b: the scaled layer does not give the scaled output"
         for _ in range(_ROUNDS):
             if found.error <= moments.eps:
@@ -165,12 +167,21 @@ class _Attempt:
         output = self.call.again()
         return _Found(scaling, parts, output, unit_moments(output, self.units.channel))
 
-    def _is_linear(self, found: _Found, output: Tensor, moments: UnitMoments) -> bool:
+    def _unrounded(self, scaling: Scaling) -> Tensor:
+        """The output of the layer scaled in its own dtype, which is wider than what is stored."""
+        layer = self.call.layer
+        weight = encoded(scaling.weight(self.before.weight), layer.state, layer.axis)
+        put(layer, {**weight, "bias": scaling.bias(self.before.bias)})
+        return self.call.again()
+
+    def _is_linear(
+        self, scaling: Scaling, given: Tensor, output: Tensor, moments: UnitMoments
+    ) -> bool:
         """Whether the output became what a layer W·x + b would give."""
-        if found.output.shape != output.shape:
+        if given.shape != output.shape:
             return False
-        expected = found.scaling.output(output)
-        rows = found.output.movedim(self.units.channel, 0).reshape(len(expected), -1)
+        expected = scaling.output(output)
+        rows = given.movedim(self.units.channel, 0).reshape(len(expected), -1)
         error = (rows.to(device="cpu", dtype=torch.float64) - expected).square().mean(dim=1).sqrt()
         ratio = moments.largest / moments.std
         rounding = _ROUNDING * moments.eps * ratio.clamp(min=ratio.square().mean().sqrt())

@@ -198,13 +198,14 @@ def _look_again(
             count=now.count,
             before=was.record(),
             after=now.record(),
-            notes=_inexact(now),
+            notes=_inexact(now, each.parts),
         )
 
 
-def _inexact(now: UnitMoments) -> tuple[str, ...]:
-    """That mean or standard deviation is not 0 or 1 as well as the dtype usually allows."""
-    room = max(1.0, now.eps / torch.finfo(torch.float32).eps)
+def _inexact(now: UnitMoments, parts: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """That mean or standard deviation is not 0 or 1 as well as the dtypes usually allow."""
+    eps = max(now.eps, *(torch.finfo(part.dtype).eps for part in parts.values()))
+    room = max(1.0, eps / torch.finfo(torch.float32).eps)
     mean, std = float(now.mean.abs().max()), float((now.std - 1).abs().max())
     if mean <= _MEAN * room and std <= _STD * room:
         return ()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from normcli.initialization.layers import Layer
     from normcli.initialization.units import Scaling
     from normcli.records import Axis, Weight
 
@@ -53,6 +54,11 @@ class Stored:
         """Whether no norm is stored afterwards."""
         return not isinstance(self.result, NormState)
 
+    @property
+    def eps(self) -> float:
+        """Machine epsilon of the dtype that the weight is stored in."""
+        return torch.finfo(_dtype(self.result.dtype)).eps
+
     def scaled(self, before: Before, scaling: Scaling) -> dict[str, Tensor]:
         """Role (`weight`, or `g` and `v`, and `bias`) → tensor to be stored, in its own dtype.
 
@@ -83,6 +89,12 @@ def effective(parts: Mapping[str, Tensor], axis: Axis) -> Tensor:
     if "weight" in parts:
         return parts["weight"]
     return weight_normed(parts["v"], parts["g"], axis)
+
+
+def held_weight(layer: Layer) -> Tensor:
+    """The effective weight that a module holds, copied to the CPU."""
+    parts = {role: tensor.detach().cpu().clone() for role, tensor in layer.parts.items()}
+    return effective(parts, layer.axis)
 
 
 def _dtype(name: str) -> torch.dtype:

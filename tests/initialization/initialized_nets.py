@@ -133,7 +133,7 @@ def initialized(folder, state, model, batch, *, suffix=".pt", output="out", **op
 def unit_rows(module, output):
     """(units, entries) in float64."""
     axis = 1 if isinstance(module, nn.modules.conv._ConvNd) else output.ndim - 1
-    return output.detach().double().movedim(axis, 0).reshape(output.shape[axis], -1)
+    return output.detach().clone().double().movedim(axis, 0).reshape(output.shape[axis], -1)
 
 
 def outputs(net, batch):
