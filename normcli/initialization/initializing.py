@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.utils import parametrize
 
 from normcli.initialization.moments import unit_moments
 from normcli.initialization.stored import effective, encoded
 from normcli.initialization.units import Scaling, candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -34,19 +35,12 @@ class Call:
     Attributes:
         layer: Of the model, which holds the weight before.
         output: That it gave, on inputs that come from initialized layers.
-        arguments: It was called with, by position.
-        keywords: By name.
+        again: Gives the output with what the module holds now; hooks of the user run as well.
     """
 
     layer: Layer
     output: object
-    arguments: tuple[Any, ...]
-    keywords: Mapping[str, Any]
-
-    def again(self) -> Tensor:
-        """The output with what the module holds now; hooks of the module run as well."""
-        output: Tensor = self.layer.module(*self.arguments, **self.keywords)
-        return output
+    again: Callable[[], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,3 +206,4 @@ def put(layer: Layer, parts: Mapping[str, Tensor]) -> None:
             tensor.copy_(parts[role])
         layer.bias.copy_(parts["bias"])
     torch.clear_autocast_cache()  # it holds what they were, in the lower precision
+    parametrize._cache.clear()  # noqa: SLF001  likewise, within `parametrize.cached()`

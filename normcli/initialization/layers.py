@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrizations import _WeightNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -129,6 +130,8 @@ def _layer(model: nn.Module, state: Weight, owners: Mapping[object, list[str]]) 
     """The layer of a weight, or why there is none."""
     path, _, name = state.key.rpartition(".")
     module = _module(model, path)
+    if isinstance(model, ScriptModule) or isinstance(module, ScriptModule):
+        return "compiled by torch.jit: its layers cannot be seen"
     if name != "weight" or module is None:
         what = type(module).__name__ if module is not None else "the model"
         return f"not the weight of a layer W·x + b, but {quoted(name)} of {what}"
@@ -149,7 +152,7 @@ def _layer(model: nn.Module, state: Weight, owners: Mapping[object, list[str]]) 
 def _module(model: nn.Module, path: str) -> nn.Module | None:
     try:
         return model.get_submodule(path)
-    except AttributeError:  # a state dict that a hook of the user spells anew
+    except (AttributeError, RuntimeError):  # a hook of the user spells it anew; or it is compiled
         return None
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from normcli.initialization.layers import Layer
 
-    # (layer, its output, its arguments, its keywords) → another output, or None
-    Seen = Callable[[Layer, Any, tuple[Any, ...], dict[str, Any]], Tensor | None]
+    # (layer, its output, what runs it again on the same inputs) → another output, or None
+    Seen = Callable[[Layer, Any, Callable[[], Any]], Tensor | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +57,17 @@ class Pass:
         Raises:
             UsageError: The model fails on the batch.
         """
-        with _as_it_was(self.model), _random(self.model, self.seed), _hooks(layers, seen):
+        with (
+            _as_it_was(self.model),
+            _random(self.model, self.seed),
+            _hooks(layers, seen),
+            guest(self._said, where=self.where),
+            torch.no_grad(),
+            _uncompiled(),
+        ):
             self.model.train(self.training)
-            with guest(self._said, where=self.where), torch.no_grad(), _uncompiled():
-                # tensors are handed over as copies: a model may work in place
-                self.model(*map(_fresh, self.arguments), **_each_fresh(self.keywords))
+            # tensors are handed over as copies: a model may work in place
+            self.model(*map(_fresh, self.arguments), **_each_fresh(self.keywords))
 
     def _said(self, error: BaseException) -> str:
         """What failed: the pass on tensors of these shapes, and in which module."""
@@ -107,17 +113,20 @@ def _hooks(layers: Mapping[str, Layer], seen: Seen) -> Iterator[None]:
     given: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
     def hooked(layer: Layer) -> list[RemovableHandle]:
-        def before(_module: nn.Module, *arguments: Any) -> None:  # noqa: ANN401 - as they are
+        def before(
+            _module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+        ) -> None:
             if not busy:
-                given[layer.key] = arguments
+                given[layer.key] = _fresh(arguments), _fresh(keywords)  # it may work in place too
 
-        def after(_module: nn.Module, _args: object, _kwargs: object, output: object) -> Any:  # noqa: ANN401 - of `seen`
+        def after(module: nn.Module, _args: object, _kwargs: object, output: object) -> Any:  # noqa: ANN401 - of `seen`
             nonlocal busy
             if busy:
                 return None
+            arguments, keywords = given.pop(layer.key)
             busy = True
             try:
-                return seen(layer, output, *given.pop(layer.key))
+                return seen(layer, output, lambda: module(*_fresh(arguments), **_fresh(keywords)))
             finally:
                 busy = False
 
@@ -146,8 +155,9 @@ def _uncompiled() -> AbstractContextManager[object]:
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
-    named = [(module._buffers, dict(module._buffers)) for module in model.modules()]  # noqa: SLF001
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    held: list[Any] = [module._buffers for module in model.modules()]  # noqa: SLF001
+    named = [(each, dict(each)) for each in held if isinstance(each, dict)]  # not of torch.jit
+    buffers = [(each, each.detach().clone()) for each in model.buffers() if not each.is_meta]
     try:
         yield
     finally:

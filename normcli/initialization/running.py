@@ -15,7 +15,7 @@ from normcli.initialization.units import candidates
 from normcli.records import LayerInit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -115,7 +115,7 @@ class _Calls:
 def _looked_at(how: Pass, layers: Mapping[str, Layer]) -> _Calls:
     calls = _Calls()
 
-    def seen(layer: Layer, output: object, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    def seen(layer: Layer, output: object, _again: object) -> None:
         if not calls.count(layer) or not isinstance(output, torch.Tensor):
             return
         if output.is_floating_point() and output.numel():
@@ -135,13 +135,10 @@ def _initialize(
 ) -> None:
     calls = _Calls()
 
-    def seen(
-        layer: Layer, output: object, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> Tensor | None:
+    def seen(layer: Layer, output: object, again: Callable[[], Any]) -> Tensor | None:
         if not calls.count(layer) or layer.key not in once:
             return None
-        call = Call(layer, output, arguments, keywords)
-        result = initialize_layer(call, stored[layer.key])
+        result = initialize_layer(Call(layer, output, again), stored[layer.key])
         if isinstance(result, str):
             run.left[layer.key] = result
             return None

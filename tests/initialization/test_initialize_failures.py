@@ -180,12 +180,10 @@ def test_a_layer_that_runs_in_the_first_two_passes_alone_is_an_error():
     assert_same_bits(model, before)
 
 
-@pytest.mark.parametrize("batch", [3.0, "text", None, {6}])
-def test_what_is_no_batch_is_an_error(batch):
-    with pytest.raises(UsageError, match="expected a tensor, a tuple, a list or a mapping"):
-        normcli.initialize(nn.Linear(6, 5), batch)
+def test_a_model_that_cannot_change_its_mode_is_told_of():
+    class Fixed(nn.Linear):
+        def train(self, mode=True):
+            raise NotImplementedError("this model is for inference")
 
-
-def test_names_that_forward_does_not_have_are_an_error():
-    with pytest.raises(UsageError, match="batch"):
-        normcli.initialize(nn.Linear(6, 5), {"image": drawn(40, 6)})
+    with pytest.raises(UsageError, match="this model is for inference"):
+        normcli.initialize(Fixed(6, 5), drawn(40, 6))

@@ -13,6 +13,8 @@ from normcli.errors import UsageError
 
 torch.set_num_threads(1)
 
+BATCH = drawn(40, 6)
+
 
 @pytest.mark.parametrize("name", LEFT)
 def test_what_cannot_be_initialized_is_left_bit_for_bit_and_told_of(name):
@@ -110,3 +112,31 @@ def test_a_layer_of_no_units_is_left():
     assert [(each.name, each.reason) for each in found.left] == [
         ("empty.weight", "its output has no entries")
     ]
+
+
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, lambda model: torch.jit.trace(model, BATCH)]
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_layers_inside_torch_jit_cannot_be_seen(compiled):
+    torch.manual_seed(1)
+    inner = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5)).eval()
+    reason = "compiled by torch.jit: its layers cannot be seen"
+    assert_nothing_to_initialize(compiled(inner), BATCH, reason)
+    found = normcli.initialize(nn.Sequential(compiled(inner), nn.Linear(5, 4)), BATCH)
+    assert [(each.name, each.reason) for each in found.left] == [("0.0.weight", reason)]
+    assert [each.name for each in found.layers] == ["1.weight"]
+
+
+@pytest.mark.parametrize("layout", [None, *WRAPS])
+def test_what_overflows_when_it_is_scaled_is_left(layout):
+    torch.manual_seed(1)
+    module = nn.Linear(6, 5)
+    with torch.no_grad():
+        module.weight.mul_(4)
+        module.bias.zero_()
+    module.half()
+    if layout:
+        WRAPS[layout](module)
+    batch = (drawn(40, 6) * 1e-6).half()
+    assert_nothing_to_initialize(module, batch, "it would hold NaN or infinite entries in float16")

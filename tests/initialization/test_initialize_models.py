@@ -162,3 +162,38 @@ def test_inputs_that_vary_little_beside_their_mean_are_told_of():
     assert f"|mean| up to {mean:.2g}, |std − 1| up to {worst:.2g}" in note
     assert mean < 0.01
     assert worst < 0.01
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean"),
+    [(torch.float32, 30), (torch.float32, 1000), (torch.float16, 3), (torch.bfloat16, 1)],
+)
+def test_what_rounding_leaves_is_corrected_and_never_for_the_worse(dtype, mean):
+    better = 0
+    for number in range(12):
+        torch.manual_seed(number)
+        module, rounded = nn.Linear(40, 30).to(dtype), nn.Linear(40, 30).to(dtype)
+        rounded.load_state_dict(module.state_dict())
+        batch = (torch.randn(60, 40) + mean).to(dtype)
+        scale_once(rounded, batch)
+        normcli.initialize(module, batch)
+        found, once = (error(each, batch) for each in (module, rounded))
+        assert found <= once
+        better += found < once
+    assert better
+
+
+def scale_once(module, batch):
+    """W/σ and (b − μ)/σ of NumPy in float64, rounded to what the module holds."""
+    output = outputs(module, batch, ())[""]
+    mean, std = output.mean(axis=0), output.std(axis=0)
+    weight, bias = (each.detach().double().numpy() for each in (module.weight, module.bias))
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(weight / std[:, None]))
+        module.bias.copy_(torch.from_numpy((bias - mean) / std))
+
+
+def error(module, batch):
+    """How far mean and deviation are from 0 and 1."""
+    output = outputs(module, batch, ())[""]
+    return max(np.abs(output.mean(axis=0)).max(), np.abs(output.std(axis=0) - 1).max())

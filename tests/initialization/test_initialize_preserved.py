@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from initialize_models import (
 )
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrize import cached
 
 import normcli
 from normcli.errors import NormcliError
@@ -224,51 +226,48 @@ def test_a_hook_of_the_user_that_bends_the_output_leaves_the_layer():
     assert [each.name for each in found.left] == ["0.weight"]
 
 
-class Several(nn.Module):
-    """Has arguments of several kinds, and works in place on each."""
+class Adding(nn.Linear):
+    """Works in place on its input."""
+
+    def forward(self, x):
+        return super().forward(x.add_(1))
+
+
+class Skipping(nn.Module):
+    """Hands its input around the layer that changes it."""
 
     def __init__(self):
         super().__init__()
-        self.one, self.other = nn.Linear(6, 5), nn.Linear(4, 5)
+        self.first, self.adding, self.last = nn.Linear(6, 5), Adding(5, 5), nn.Linear(5, 4)
 
-    def forward(self, x, others=None, *, scale=1.0):
-        flow = self.one(x.mul_(scale))
-        for other in others["parts"] if others else ():
-            flow = flow + self.other(other[0].add_(1))
-        return flow
+    def forward(self, x):
+        flow = self.first(x)
+        return self.last(self.adding(flow) + flow)
 
 
-@pytest.mark.parametrize(
-    "batch",
-    [
-        drawn(40, 6),
-        (drawn(40, 6),),
-        [drawn(40, 6)],
-        {"x": drawn(40, 6)},
-        {"input": drawn(40, 6)},
-        {"x": drawn(40, 6), "scale": 3.0},
-        (drawn(40, 6), {"parts": [(drawn(40, 4),)]}),
-        {"x": drawn(40, 6), "others": {"parts": ((drawn(40, 4),),)}},
-    ],
-    ids=["tensor", "tuple", "list", "name", "input", "two names", "nested", "nested by name"],
-)
-def test_a_batch_may_be_given_in_several_ways_and_stays_as_it_was(batch):
-    before = list(tensors(batch))
-    values = [each.clone() for each in before]
+def test_a_layer_that_works_in_place_on_its_input_does_so_once_a_pass():
     torch.manual_seed(6)
-    model = Several()
-    found = normcli.initialize(model, batch)
-    assert len(found.layers) == len(values)
-    assert all(map(torch.equal, before, values))
-    scale = batch.get("scale", 1.0) if isinstance(batch, dict) else 1.0
-    assert_standard(by_unit(model.one, model.one(values[0] * scale)))
-    if len(values) == 2:
-        assert_standard(by_unit(model.other, model.other(values[1] + 1)))
+    model = Skipping()
+    found = normcli.initialize(model, drawn(40, 6))
+    assert not found.left
+    seen = outputs(model, drawn(40, 6), ("adding", "last"))
+    assert_standard(seen["adding"])
+    assert_standard(seen["last"])
 
 
-def tensors(value):
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from tensors(each)
+@pytest.mark.parametrize("inside", [False, True])
+def test_weights_that_parametrize_caches_are_computed_anew(inside):
+    class Cached(nn.Sequential):
+        def forward(self, x):
+            with cached():
+                return super().forward(x)
+
+    torch.manual_seed(6)
+    model = (Cached if inside else nn.Sequential)(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    normed(model, "02", "parametrized")
+    with nullcontext() if inside else cached():
+        found = normcli.initialize(model, drawn(40, 6))
+    assert not found.left
+    seen = outputs(model, drawn(40, 6), "02")
+    assert_standard(seen["0"])
+    assert_standard(seen["2"])
