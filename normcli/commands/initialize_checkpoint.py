@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normcli.commands.request import Request
 from normcli.commands.rewriting import rewritten
-from normcli.durable import is_same
-from normcli.errors import OutputError, UsageError, closest
+from normcli.errors import UsageError, closest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from normcli.records import Rewriting
     from normcli.rewrite import Planned
 
+_SEEDS = range(-(2**63), 2**64)  # a negative one means what is left of 2⁶⁴
 _LAYOUTS = ("legacy", "parametrized", "plain")
 
 
@@ -73,9 +72,9 @@ def initialize_checkpoint(
     if layout is not None and layout not in _LAYOUTS:
         hint = closest(layout, _LAYOUTS)
         raise UsageError(f"no layout is called {layout!r}", where="--layout", hint=hint)
+    if seed not in _SEEDS:
+        raise UsageError(f"{seed} is no seed of torch, expected 64 bits", where="--seed")
     request = Request(**asked)
-    if request.output is not None and is_same(Path(request.output), Path(batch)):
-        raise OutputError("is the batch itself", where=os.fspath(request.output))
     shared = request.options()
     options = InitializeOptions(
         include=shared.include,
@@ -94,7 +93,9 @@ def initialize_checkpoint(
         strict=strict,
     )
     plan = partial(_plan, options, model, hashed=request.sha256)
-    return rewritten("initialize", path, options, request, word="initialized", plan=plan)
+    return rewritten(
+        "initialize", path, options, request, word="initialized", plan=plan, batch=batch
+    )
 
 
 def _plan(
@@ -102,9 +103,14 @@ def _plan(
 ) -> Planned:
     """The steps: the batch is read first, since nothing of it is run."""
     from normcli.initialization.batch import read_batch
-    from normcli.initialization.factory import built
+    from normcli.initialization.factory import built, check_values
     from normcli.initialization.from_file import plan
 
     batch = read_batch(options.batch, hashed=hashed)
-    made = built(model, options.model_args) if isinstance(model, str) else model
-    return plan(checkpoint, options, made, batch)
+    if isinstance(model, str):
+        return plan(checkpoint, options, built(model, options.model_args), batch)
+    if options.model_args:
+        message = "are given for a model, which takes no arguments"
+        raise UsageError(message, where="--model-args")
+    check_values(model, where="--model")
+    return plan(checkpoint, options, model, batch)

@@ -8,12 +8,14 @@ from contextlib import closing
 from dataclasses import fields
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normcli.commands.inspect import hashed_files
 from normcli.commands.pin import expect
 from normcli.commands.progress import Watch
-from normcli.errors import NormcliError, UsageError
+from normcli.durable import is_same
+from normcli.errors import NormcliError, OutputError, UsageError
 from normcli.formats import open_checkpoint
 from normcli.formats.spelling import quoted
 from normcli.records import InputFile, Rewriting
@@ -43,6 +45,7 @@ def rewritten(
     *,
     word: str,
     plan: Callable[[Checkpoint], Planned] | None = None,
+    batch: str | PathLike[str] | None = None,
 ) -> Rewriting:
     """The checkpoint rewritten, or what would become of it.
 
@@ -53,6 +56,7 @@ def rewritten(
         request: Of all writers.
         word: What the name of the output says, where none was given.
         plan: Gives the steps of the opened checkpoint; without it the header alone decides.
+        batch: A file that the plan reads, and that the output must not replace.
 
     Raises:
         CheckpointError: The input cannot be read, or is refused.
@@ -66,11 +70,32 @@ def rewritten(
             if request.expect_sha256 is not None:
                 expect(checkpoint, request.expect_sha256)
             planner = plan or partial(_from_header, verb, options)
-            run = _Run(verb, checkpoint, options, request, word=word, plan=planner)
+            target = _target(checkpoint, request, word, batch)
+            run = _Run(verb, checkpoint, options, request, target=target, plan=planner)
             return run.planned() if request.dry_run else run.written()
         except NormcliError as error:
             error.where = error.where or checkpoint.path
             raise
+
+
+def _target(
+    checkpoint: Checkpoint, request: Request, word: str, batch: str | PathLike[str] | None
+) -> Target:
+    """Where the output goes, once it is known that it may."""
+    from normcli.rewrite.target import target_of
+
+    target = target_of(
+        checkpoint,
+        word,
+        output=request.output,
+        force=request.force,
+        in_place=request.in_place,
+        sharded=request.max_shard_size is not None,
+    )
+    if batch is not None and is_same(target.path, Path(batch)):
+        raise OutputError("is the batch itself", where=str(target.path))
+    target.check(checkpoint)
+    return target
 
 
 def _from_header(verb: str, options: Options, checkpoint: Checkpoint) -> Planned:
@@ -89,21 +114,11 @@ class _Run:
         options: Options,
         request: Request,
         *,
-        word: str,
+        target: Target,
         plan: Callable[[Checkpoint], Planned],
     ) -> None:
-        from normcli.rewrite.target import target_of
-
         self.verb, self.checkpoint, self.options, self.request = verb, checkpoint, options, request
-        self.target: Target = target_of(
-            checkpoint,
-            word,
-            output=request.output,
-            force=request.force,
-            in_place=request.in_place,
-            sharded=request.max_shard_size is not None,
-        )
-        self.target.check(checkpoint)
+        self.target = target
         self.plan: Planned = plan(checkpoint)
         if not self.plan.steps and verb != "convert":
             raise _nothing(verb, self.plan.left)

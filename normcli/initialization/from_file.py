@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from normcli.errors import CheckpointError
+from normcli.formats.spelling import quoted
 from normcli.initialization.batch import call_arguments
 from normcli.initialization.forms import Form, form_of
 from normcli.initialization.layers import layers_of
@@ -43,9 +45,21 @@ def plan(
         batch: It is run on.
 
     Raises:
-        CheckpointError: The checkpoint does not fit the model.
+        CheckpointError: The checkpoint does not fit the model, or changed while it ran.
         UsageError: The batch does not, the model fails, or there is nothing to initialize.
     """
+    try:
+        planned = _planned(checkpoint, options, model, batch)
+    except CheckpointError:
+        checkpoint.check_unchanged()  # code of the user may have written to it: that is no damage
+        raise
+    checkpoint.check_unchanged()
+    return planned
+
+
+def _planned(
+    checkpoint: Checkpoint, options: InitializeOptions, model: nn.Module, batch: Batch
+) -> Planned:
     loaded = load(
         model, checkpoint, section=options.section, prefix=options.prefix, dims=options.dims
     )
@@ -75,9 +89,16 @@ def plan(
 
 
 def _asked(found: Layers, loaded: Loaded, options: InitializeOptions) -> dict[str, Weight]:
-    """Key in the model → weight of the file, of those that are asked for, in checkpoint order."""
-    stored = {loaded.weights[each.key].name: each.key for each in found.weights}
-    order = [weight for weight in loaded.weights.values() if weight.name in stored]
+    """Key in the model → weight of the file, of those that are asked for, in checkpoint order.
+
+    The first key where the file records that one tensor has several.
+    """
+    wide = {each.key for each in found.weights}
+    stored: dict[str, str] = {}
+    order = []
+    for key, weight in loaded.weights.items():
+        if key in wide and stored.setdefault(weight.name, key) == key:
+            order.append(weight)
     return {stored[weight.name]: weight for weight in asked_for(order, options)}
 
 
@@ -87,14 +108,33 @@ def _forms(
     """(key → form of its layer, key → why there is none)."""
     forms: dict[str, Form] = {}
     unfit: dict[str, str] = {}
+    twins = _twins(loaded)
     for key in asked:
         layer = found.layers.get(key)
-        form = found.unfit[key] if layer is None else form_of(layer, loaded.weights, options)
-        if isinstance(form, Form):
+        if layer is None:
+            unfit[key] = found.unfit[key]
+            continue
+        twin = twins.get(key) or twins.get(layer.bias_key)
+        form = form_of(layer, loaded.weights, options)
+        if twin:
+            unfit[key] = f"the file stores it once, for {quoted(twin)} as well"
+        elif isinstance(form, Form):
             forms[key] = form
         else:
             unfit[key] = form
     return forms, unfit
+
+
+def _twins(loaded: Loaded) -> dict[str, str]:
+    """Key in the model → another key that the file records as the same tensor."""
+    twins: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for key, weight in loaded.weights.items():
+        other = first.setdefault(weight.name, key)
+        if other != key:
+            twins[key] = other
+            twins.setdefault(other, key)
+    return twins
 
 
 def _step(form: Form, *, keeps_v: bool) -> Step:

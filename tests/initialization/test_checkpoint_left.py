@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from initialized_nets import assert_standard, initialized, outputs, read, saved
-from safetensors.torch import save_file
+from safetensors.torch import load_model, save_file, save_model
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
@@ -272,3 +272,28 @@ def test_units_that_do_not_vary_leave_the_layers_behind_them_as_they_would_be(tm
     net.load_state_dict(after)
     assert torch.equal(outputs(net, BATCH)[0]["dead"][0], net.dead.bias[0].double().expand(32))
     assert read(tmp_path / "out.pt").keys() == source.state_dict().keys()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_weight_that_the_file_records_under_two_names_is_left(tied, tmp_path):
+    """As `safetensors.torch.save_model` writes it."""
+    save_model(_tied(tied=True), str(tmp_path / "in.safetensors"))
+    save_file({"x": TIED}, tmp_path / "batch.safetensors")
+    told = initialize_checkpoint(
+        tmp_path / "in.safetensors",
+        model=_tied(tied=tied, seed=2),
+        batch=tmp_path / "batch.safetensors",
+        output=tmp_path / "out.safetensors",
+    )
+    reason = (
+        "shared: it is 'leave.weight' as well"
+        if tied
+        else "the file stores it once, for 'leave.weight' as well"
+    )
+    assert _left(told) == {"enter.weight": reason}
+    assert [step.name for step in told.steps] == ["last.weight"]
+    before, after = read(tmp_path / "in.safetensors"), read(tmp_path / "out.safetensors")
+    assert _equal(before, after, "enter", "leave")
+    net = _tied(tied=True)
+    load_model(net, tmp_path / "out.safetensors", strict=True)
+    assert_standard(net, TIED, ["last"])
