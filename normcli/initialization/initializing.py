@@ -174,9 +174,7 @@ class _Attempt:
         """Whether the output became what a layer W·x + b would give."""
         if given.shape != output.shape:
             return False
-        expected = scaling.output(output)
-        rows = given.movedim(self.units.channel, 0).reshape(len(expected), -1)
-        error = (rows.to(device="cpu", dtype=torch.float64) - expected).square().mean(dim=1).sqrt()
+        error = scaling.error(output, given)
         ratio = moments.largest / moments.std
         rounding = _ROUNDING * moments.eps * ratio.clamp(min=ratio.square().mean().sqrt())
         return bool((error <= (_LAW + rounding).clamp(max=_MOST)).all())

@@ -10,9 +10,11 @@ import torch
 from normcli.records import Moments, Spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
-_PANEL = 1 << 24  # entries in float64 at a time
+_PANEL = 1 << 22  # entries in float64 at a time
 _ROUNDING = 4  # units in the last place of the largest entry: what varies less does not vary
 
 
@@ -56,18 +58,22 @@ def unit_moments(output: Tensor, channel: int) -> UnitMoments:
         output: Real floating, `channel` one of its axes.
         channel: Axis of the units.
     """
-    rows = output.detach().movedim(channel, 0)
-    units, count = rows.shape[0], output.numel() // max(1, rows.shape[0])
-    step = max(1, _PANEL // max(1, count))
-    parts = [_panel(rows[first : first + step]) for first in range(0, units, step)]
+    parts = [_panel(rows) for rows in panels(output, channel)]
     mean, std, largest = (torch.cat(each) for each in zip(*parts, strict=True))
+    count = output.numel() // len(mean)
     return UnitMoments(mean, std, largest, count, torch.finfo(output.dtype).eps)
 
 
+def panels(output: Tensor, channel: int) -> Iterator[Tensor]:
+    """Some units of an output at a time: (units, count), in float64 on the CPU."""
+    rows = output.detach().movedim(channel, 0)
+    for some in torch.split(rows, max(1, _PANEL * len(rows) // max(1, output.numel()))):
+        yield some.reshape(len(some), -1).to(device="cpu", dtype=torch.float64)
+
+
 def _panel(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    wide = rows.reshape(rows.shape[0], -1).to(device="cpu", dtype=torch.float64)
-    variance, mean = torch.var_mean(wide, dim=1, correction=0)
-    return mean, variance.sqrt(), wide.abs().amax(dim=1)
+    variance, mean = torch.var_mean(rows, dim=1, correction=0)
+    return mean, variance.sqrt(), rows.abs().amax(dim=1)
 
 
 def _spread(values: Tensor) -> Spread:

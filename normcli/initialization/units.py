@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from normcli.initialization.moments import panels
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -69,11 +71,16 @@ class Scaling:
         """The bias shifted and scaled, in float64."""
         return (bias.to(torch.float64) - self.shift) / self.scale
 
-    def output(self, output: Tensor) -> Tensor:
-        """What an output becomes, in float64 on the CPU, the units first: (units, count)."""
-        rows = output.detach().movedim(self.units.channel, 0)
-        wide = rows.reshape(rows.shape[0], -1).to(device="cpu", dtype=torch.float64)
-        return (wide - self.shift[:, None]) / self.scale[:, None]
+    def error(self, before: Tensor, after: Tensor) -> Tensor:
+        """Root mean square by which an output misses (t − shift)/scale, shape (units,), float64."""
+        errors, channel = [], self.units.channel
+        shifts, scales = self.shift[:, None], self.scale[:, None]
+        for was, now in zip(panels(before, channel), panels(after, channel), strict=True):
+            shift, shifts = shifts[: len(was)], shifts[len(was) :]
+            scale, scales = scales[: len(was)], scales[len(was) :]
+            expected = (was - shift) / scale
+            errors.append((now - expected).square().mean(dim=1).sqrt())
+        return torch.cat(errors)
 
 
 def candidates(layer: Layer, output: Tensor) -> list[Units]:

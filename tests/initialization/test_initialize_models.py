@@ -197,3 +197,33 @@ def error(module, batch):
     """How far mean and deviation are from 0 and 1."""
     output = outputs(module, batch, ())[""]
     return max(np.abs(output.mean(axis=0)).max(), np.abs(output.std(axis=0) - 1).max())
+
+
+def test_an_output_too_large_for_one_panel_is_seen_whole():
+    torch.manual_seed(0)
+    module = nn.Linear(4, 90)
+    batch = drawn(100_000, 4) * torch.linspace(0.5, 2, 100_000)[:, None]  # 9 million entries
+    before = outputs(module, batch, ())[""]
+    (layer,) = normcli.initialize(module, batch).layers
+    after = outputs(module, batch, ())[""]
+    assert_told(layer.before.mean, before.mean(axis=0))
+    assert_told(layer.before.std, before.std(axis=0))
+    assert_standard(after.T)
+    np.testing.assert_allclose(
+        after, (before - before.mean(axis=0)) / before.std(axis=0), rtol=0, atol=1e-5
+    )
+
+
+def test_a_nonlinear_unit_is_found_in_every_panel():
+    class Bent(nn.Linear):
+        def forward(self, x):
+            output = super().forward(x)
+            output[:, self.unit] = output[:, self.unit].relu()
+            return output
+
+    for unit in (0, 50, 89):
+        torch.manual_seed(0)
+        model = nn.Sequential(Bent(4, 90), nn.Linear(90, 2))
+        model[0].unit = unit
+        found = normcli.initialize(model, drawn(100_000, 4))
+        assert [each.name for each in found.left] == ["0.weight"]
