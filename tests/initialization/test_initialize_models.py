@@ -227,3 +227,16 @@ def test_a_nonlinear_unit_is_found_in_every_panel():
         model[0].unit = unit
         found = normcli.initialize(model, drawn(100_000, 4))
         assert [each.name for each in found.left] == ["0.weight"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_transformer_in_evaluation_mode_does_not_take_its_fast_path(layout):
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(6, 2, 12, batch_first=True).eval()
+    layers = ("linear1", "linear2")
+    normed(model, layers, layout)
+    found = normcli.initialize(model, drawn(5, 7, 6))
+    assert [each.name for each in found.layers] == ["linear1.weight", "linear2.weight"]
+    seen = outputs(model, drawn(5, 7, 6), layers)
+    for path in layers:
+        assert_standard(seen[path])
