@@ -109,8 +109,18 @@ def _plan(
     batch = read_batch(options.batch, hashed=hashed)
     if isinstance(model, str):
         return plan(checkpoint, options, built(model, options.model_args), batch)
+    _check_model(model, options)
+    check_values(model, where="--model")
+    return plan(checkpoint, options, model, batch)
+
+
+def _check_model(model: object, options: InitializeOptions) -> None:
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        found = f"is of type {type(model).__name__}, expected a name or a torch.nn.Module"
+        hint = "name what builds it: 'package.module:factory'"
+        raise UsageError(found, where="--model", hint=hint)
     if options.model_args:
         message = "are given for a model, which takes no arguments"
         raise UsageError(message, where="--model-args")
-    check_values(model, where="--model")
-    return plan(checkpoint, options, model, batch)

@@ -201,7 +201,7 @@ def put(layer: Layer, parts: Mapping[str, Tensor]) -> None:
     """Copy tensors into the parameters of a module, in place: their identity is the model's."""
     with torch.no_grad():
         for role, tensor in layer.parts.items():
-            tensor.copy_(parts[role])
+            tensor.copy_(parts[role].reshape(tensor.shape))  # one number g may be () or (1,)
         layer.bias.copy_(parts["bias"])
     torch.clear_autocast_cache()  # it holds what they were, in the lower precision
     parametrize._cache.clear()  # noqa: SLF001  likewise, within `parametrize.cached()`

@@ -59,6 +59,13 @@ def test_arguments_that_do_not_fit(user_folder):
     assert told(user_folder, model=fault_models.build(), model_args=[3]) == (UsageError, said, "")
 
 
+def test_a_model_that_is_none(user_folder):
+    hint = "name what builds it: 'package.module:factory'"
+    for model, found in ((fault_models.build, "function"), (None, "NoneType")):
+        said = f"--model: is of type {found}, expected a name or a torch.nn.Module"
+        assert told(user_folder, model=model) == (UsageError, said, hint)
+
+
 def test_a_model_without_shapes(user_folder):
     said = "--model: 'weight' of the model is lazy: it has no shape before the first run"
     hint = "run it once on an example in the factory"
