@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from normcli.formats.base import Checkpoint
     from normcli.initialization.batch import Batch
-    from normcli.initialization.initializing import Initialized
     from normcli.initialization.layers import Layers
     from normcli.initialization.loading import Loaded
     from normcli.initialization.options import InitializeOptions
-    from normcli.records import LayerInit, Weight
+    from normcli.initialization.running import Run
+    from normcli.records import Weight
 
 
 def plan(
@@ -67,24 +67,24 @@ def _planned(
     found = layers_of(model)
     asked = _asked(found, loaded, options)
     forms, unfit = _forms(asked, found, loaded, options)
+    layers = {  # by the names of the file, which is what is told of them
+        weight.name: replace(found.layers[key], key=weight.name)
+        for key, weight in asked.items()
+        if weight.name in forms
+    }
     run = initialized(
         Pass(model, arguments, keywords, options.training, options.seed, batch.file.name),
-        {key: found.layers[key] for key in forms},
-        {key: form.stored(checkpoint, found.layers[key]) for key, form in forms.items()},
+        layers,
+        {name: form.stored(checkpoint, layers[name]) for name, form in forms.items()},
         unfit,
         strict=options.strict,
     )
     planned = Planned(notes=(*loaded.notes, *notes), batch=batch.file)
-    for key, weight in asked.items():
-        if key in run.left:
-            planned.leave(weight, run.left[key], options)
-            continue
-        step = _step(forms[key], keeps_v=run.done[key].keeps_v)
-        planned.steps.append(step)
-        layer = replace(run.layers[key], name=weight.name)
-        planned.done[step.name] = _settled(
-            forms[key], run.done[key], layer, checkpoint if options.thorough else None
-        )
+    for weight in asked.values():
+        if weight.name in run.left:
+            planned.leave(weight, run.left[weight.name], options)
+        else:
+            _add(planned, forms[weight.name], run, checkpoint if options.thorough else None)
     return planned
 
 
@@ -105,23 +105,23 @@ def _asked(found: Layers, loaded: Loaded, options: InitializeOptions) -> dict[st
 def _forms(
     asked: Mapping[str, Weight], found: Layers, loaded: Loaded, options: InitializeOptions
 ) -> tuple[dict[str, Form], dict[str, str]]:
-    """(key → form of its layer, key → why there is none)."""
+    """(name of a weight → form of its layer, name → why there is none)."""
     forms: dict[str, Form] = {}
     unfit: dict[str, str] = {}
     twins = _twins(loaded)
-    for key in asked:
+    for key, weight in asked.items():
         layer = found.layers.get(key)
         if layer is None:
-            unfit[key] = found.unfit[key]
+            unfit[weight.name] = found.unfit[key]
             continue
         twin = twins.get(key) or twins.get(layer.bias_key)
         form = form_of(layer, loaded.weights, options)
         if twin:
-            unfit[key] = f"the file stores it once, for {quoted(twin)} as well"
+            unfit[weight.name] = f"the file stores it once, for {quoted(twin)} as well"
         elif isinstance(form, Form):
-            forms[key] = form
+            forms[weight.name] = form
         else:
-            unfit[key] = form
+            unfit[weight.name] = form
     return forms, unfit
 
 
@@ -156,13 +156,15 @@ def _step(form: Form, *, keeps_v: bool) -> Step:
     )
 
 
-def _settled(
-    form: Form, done: Initialized, layer: LayerInit, checkpoint: Checkpoint | None
-) -> Settled:
-    """The tensors of a step, and with a checkpoint how far its weight moved."""
-    made = {ref.name: done.parts[role] for role, ref in form.parts().items()}
+def _add(planned: Planned, form: Form, run: Run, checkpoint: Checkpoint | None) -> None:
+    """A step with its tensors, and with a checkpoint how far its weight moved."""
+    done = run.done[form.weight.name]
+    layer = run.layers[form.weight.name]
+    step = _step(form, keeps_v=done.keeps_v)
     delta = None
     if checkpoint is not None:
         delta = largest_change(form.effective(checkpoint), effective(done.parts, form.axis))
     change = Change(form.axis, largest_change=delta, notes=layer.notes, layer=layer)
-    return Settled(change, made)
+    made = {ref.name: done.parts[role] for role, ref in form.parts().items()}
+    planned.steps.append(step)
+    planned.done[step.name] = Settled(change, made)

@@ -170,3 +170,14 @@ def assert_standard(net, batch, paths=None):
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def left(told):
+    return {each.name: each.reason for each in told.left}
+
+
+def are_equal(before, after, *paths):
+    """Whether all tensors of these modules are as they were, bit for bit."""
+    keys = [key for key in before if key.startswith(tuple(f"{path}." for path in paths))]
+    assert keys
+    return all(torch.equal(after[key], before[key]) for key in keys)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from initialized_nets import assert_standard, initialized, outputs, read, saved
-from safetensors.torch import load_model, save_file, save_model
+from initialized_nets import are_equal, assert_standard, initialized, left, outputs, read, saved
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
@@ -54,17 +54,6 @@ def _odd(form="plain", seed=1):
     return Odd(NORMS[form]).eval()
 
 
-def _left(told):
-    return {each.name: each.reason for each in told.left}
-
-
-def _equal(before, after, *paths):
-    """Whether all tensors of these modules are as they were, bit for bit."""
-    keys = [key for key in before if key.startswith(tuple(f"{path}." for path in paths))]
-    assert keys
-    return all(torch.equal(after[key], before[key]) for key in keys)
-
-
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("layout", [None, "legacy", "parametrized", "plain"])
 @pytest.mark.parametrize("form", NORMS)
@@ -72,9 +61,9 @@ def test_what_cannot_be_initialized_is_told_and_stays_bit_for_bit(form, layout, 
     source = _odd(form)
     before = source.state_dict()
     told, after = initialized(tmp_path, before, _odd(form, 2), BATCH, suffix=suffix, layout=layout)
-    assert _left(told) == REASONS
+    assert left(told) == REASONS
     assert {step.name for step in told.steps} == {"first.weight", "last.weight"}
-    assert _equal(before, after, "twice", "never", "bare", "dead")
+    assert are_equal(before, after, "twice", "never", "bare", "dead")
     if layout is None:
         net = _odd(form, 3)
         net.load_state_dict(after, strict=True)
@@ -84,8 +73,8 @@ def test_what_cannot_be_initialized_is_told_and_stays_bit_for_bit(form, layout, 
 def test_a_weight_that_is_left_is_told_with_its_section(tmp_path):
     content = {"net": _odd().state_dict(), "epoch": 3}
     told, after = initialized(tmp_path, content, _odd(seed=2), BATCH)
-    assert _left(told) == {f"net/{key}": reason for key, reason in REASONS.items()}
-    assert _equal(content["net"], after["net"], "twice", "never", "bare", "dead")
+    assert left(told) == {f"net/{key}": reason for key, reason in REASONS.items()}
+    assert are_equal(content["net"], after["net"], "twice", "never", "bare", "dead")
 
 
 def _raises(folder, state, model, **options):
@@ -109,6 +98,15 @@ def test_strict_makes_it_an_error(tmp_path):
     assert hint == "without --strict they are left as they are"
 
 
+def test_an_error_names_weights_as_the_file_does(tmp_path):
+    state = {f"module.{key}": tensor for key, tensor in _odd().state_dict().items()}
+    options = {"strict": True, "prefix": "module", "include": ["net/module.[fn]*"]}
+    said, _ = _raises(tmp_path, {"net": state}, _odd(seed=2), **options)
+    assert said.endswith(
+        ": 1 of 2 weights cannot be initialized: 'net/module.never.weight': its layer never ran"
+    )
+
+
 def test_strict_is_content_where_all_that_is_asked_for_can_be_initialized(tmp_path):
     told, _ = initialized(
         tmp_path, _odd().state_dict(), _odd(seed=2), BATCH, strict=True, include=["*st.weight"]
@@ -128,7 +126,7 @@ def test_a_pattern_that_matches_what_cannot_be_taken_is_none(tmp_path):
     told, _ = initialized(
         tmp_path, _odd().state_dict(), _odd(seed=2), BATCH, include=["[df]*.weight"]
     )
-    assert _left(told) == {"dead.weight": REASONS["dead.weight"]}
+    assert left(told) == {"dead.weight": REASONS["dead.weight"]}
 
 
 def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
@@ -161,54 +159,8 @@ def test_globs_are_of_the_name_or_the_key(options, done, tmp_path):
     told, after = initialized(tmp_path, content, _odd(seed=2), BATCH, section="net", **options)
     assert {step.name for step in told.steps} == {f"net/{path}.weight" for path in done}
     for path in ("first", "last"):
-        assert _equal(content["net"], after["net"], path) == (path not in done)
+        assert are_equal(content["net"], after["net"], path) == (path not in done)
     assert torch.equal(after["other"]["first.weight"], torch.ones(2, 2))
-
-
-class Tied(nn.Module):
-    """An input and an output that may share a weight."""
-
-    def __init__(self, *, tied):
-        super().__init__()
-        self.enter, self.leave, self.last = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 4)
-        if tied:
-            self.leave.weight = self.enter.weight
-
-    def forward(self, x):
-        return self.last(self.leave(torch.tanh(self.enter(x))))
-
-
-def _tied(*, tied, seed=1):
-    torch.manual_seed(seed)
-    return Tied(tied=tied)
-
-
-TIED = torch.linspace(0, 9, 32 * 5).cos().reshape(32, 5)
-
-
-@pytest.mark.parametrize("in_file", [True, False])
-def test_weights_that_the_model_shares_are_left(in_file, tmp_path):
-    state = _tied(tied=True).state_dict()
-    if not in_file:
-        state = {key: tensor.clone() for key, tensor in state.items()}
-    told, after = initialized(tmp_path, state, _tied(tied=True, seed=2), TIED)
-    assert _left(told) == {
-        "enter.weight": "shared: it is 'leave.weight' as well",
-        "leave.weight": "shared: it is 'enter.weight' as well",
-    }
-    assert _equal(state, after, "enter", "leave")
-    shares = after["enter.weight"].data_ptr() == after["leave.weight"].data_ptr()
-    assert shares == in_file
-
-
-def test_weights_that_only_the_file_shares_are_two_afterwards(tmp_path):
-    state = _tied(tied=True).state_dict()
-    told, after = initialized(tmp_path, state, _tied(tied=False, seed=2), TIED)
-    assert told.left == ()
-    assert after["enter.weight"].data_ptr() != after["leave.weight"].data_ptr()
-    net = _tied(tied=False)
-    net.load_state_dict(after, strict=True)
-    assert_standard(net, TIED)
 
 
 def _spectral(norm, seed=1):
@@ -228,8 +180,8 @@ def test_a_layer_under_spectral_norm_is_left(layout, tmp_path):
     model = _spectral(SPECTRAL[layout], 2)
     told, after = initialized(tmp_path, state, model, BATCH)
     reason = "under spectral, not under weight norm alone: its scale is not free"
-    assert _left(told) == {"2.weight": reason}
-    assert _equal(state, after, "2")
+    assert left(told) == {"2.weight": reason}
+    assert are_equal(state, after, "2")
     net = _spectral(SPECTRAL[layout], 3)
     net.load_state_dict(after, strict=True)
     assert_standard(net, BATCH, ["0", "3"])
@@ -241,8 +193,8 @@ def test_a_spectral_norm_that_the_model_does_not_have_is_left_without_a_layout(l
     state, plain = source.state_dict(), _spectral(lambda module: module, 2)
     told, after = initialized(tmp_path, state, plain, BATCH)
     reason = f"stored under spectral {layout}: --layout says how its result is stored"
-    assert _left(told) == {"2.weight": reason}
-    assert _equal(state, after, "2")
+    assert left(told) == {"2.weight": reason}
+    assert are_equal(state, after, "2")
     source.load_state_dict(after, strict=True)
     assert_standard(source, BATCH, ["0", "3"])
 
@@ -272,28 +224,3 @@ def test_units_that_do_not_vary_leave_the_layers_behind_them_as_they_would_be(tm
     net.load_state_dict(after)
     assert torch.equal(outputs(net, BATCH)[0]["dead"][0], net.dead.bias[0].double().expand(32))
     assert read(tmp_path / "out.pt").keys() == source.state_dict().keys()
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_a_weight_that_the_file_records_under_two_names_is_left(tied, tmp_path):
-    """As `safetensors.torch.save_model` writes it."""
-    save_model(_tied(tied=True), str(tmp_path / "in.safetensors"))
-    save_file({"x": TIED}, tmp_path / "batch.safetensors")
-    told = initialize_checkpoint(
-        tmp_path / "in.safetensors",
-        model=_tied(tied=tied, seed=2),
-        batch=tmp_path / "batch.safetensors",
-        output=tmp_path / "out.safetensors",
-    )
-    reason = (
-        "shared: it is 'leave.weight' as well"
-        if tied
-        else "the file stores it once, for 'leave.weight' as well"
-    )
-    assert _left(told) == {"enter.weight": reason}
-    assert [step.name for step in told.steps] == ["last.weight"]
-    before, after = read(tmp_path / "in.safetensors"), read(tmp_path / "out.safetensors")
-    assert _equal(before, after, "enter", "leave")
-    net = _tied(tied=True)
-    load_model(net, tmp_path / "out.safetensors", strict=True)
-    assert_standard(net, TIED, ["last"])
