@@ -285,10 +285,12 @@ def _given(options: Options, request: Request) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """An option as JSON can hold it."""
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value
+    """An option as JSON can hold it; of other objects what they show of themselves."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
 
 
 def _versions() -> dict[str, str]:

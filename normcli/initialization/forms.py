@@ -129,7 +129,12 @@ def _is_weight_norm(weight: Weight) -> bool:
 
 
 def _axis(layer: Layer, weight: Weight, said: Axis | str, *, kept: bool) -> Axis:
-    """Of weight norm: that from outside, else the model's own, else the file's, else torch's."""
+    """Of weight norm: that from outside, else the model's own, else the file's, else torch's.
+
+    What is said of a weight under another norm is the row axis of that one.
+    """
+    if isinstance(weight, NormState) and not _is_weight_norm(weight):
+        said = "auto"
     own = weight.axes if isinstance(weight, NormState) and _is_weight_norm(weight) else ()
     if not isinstance(said, str) and (not (kept and own) or said in own):
         return said

@@ -216,6 +216,23 @@ def test_a_spectral_norm_that_the_model_does_not_have_gives_way_to_a_layout(
     assert dict(after._metadata) == dict(net.state_dict()._metadata)
 
 
+@pytest.mark.parametrize("result", ["legacy", "parametrized"])
+def test_the_row_axis_of_a_spectral_norm_is_not_that_of_the_weight_norm_after_it(result, tmp_path):
+    """A square transposed convolution: rows on axis 1, g on axis 0, as torch puts both on."""
+    source, batch = spectral_norm(nn.ConvTranspose2d(5, 5, 3)).eval(), torch.randn(8, 5, 4, 4)
+    _, after = initialized(
+        tmp_path,
+        source.state_dict(),
+        nn.ConvTranspose2d(5, 5, 3),
+        batch,
+        layout=result,
+        dims={"weight": 1},
+    )
+    net = NORMS[result](nn.ConvTranspose2d(5, 5, 3))
+    net.load_state_dict(after, strict=True)
+    assert_standard(net, batch)
+
+
 def test_units_that_do_not_vary_leave_the_layers_behind_them_as_they_would_be(tmp_path):
     """What flows on from a layer that is left is what it gives."""
     source = _odd()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from importlib.resources import files
 
 import numpy as np
@@ -81,6 +82,19 @@ def test_the_largest_change_is_that_of_the_effective_weight(form, layout, tmp_pa
         assert change.largest_change == pytest.approx(expected, rel=1e-5)
 
 
+def _text(told):
+    out = io.StringIO()
+    REWRITING_FORMATS["json"](RewritingDocument(told, "1.2.3"), Page(out))
+    return out.getvalue()
+
+
+def _forget(monkeypatch):
+    """Let the module be imported anew, from this test's folder, and not be left behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "receipt_nets", None)
+    del sys.modules["receipt_nets"]  # gone again when the test ends
+
+
 NETS = """
 from torch import nn
 
@@ -94,6 +108,7 @@ def build(width, depth=1, *, bias=True):
 def test_the_receipt_is_what_its_schema_says(arguments, tmp_path, monkeypatch):
     (tmp_path / "receipt_nets.py").write_text(NETS)
     monkeypatch.chdir(tmp_path)
+    _forget(monkeypatch)
     torch.manual_seed(1)
     hidden = [nn.Linear(7, 7), nn.ReLU(), nn.Linear(7, 7), nn.ReLU()]
     net = nn.Sequential(nn.Linear(6, 7), nn.ReLU(), *hidden, nn.Linear(7, 4))
@@ -107,9 +122,7 @@ def test_the_receipt_is_what_its_schema_says(arguments, tmp_path, monkeypatch):
         seed=5,
         exclude=["net/6.*"],
     )
-    out = io.StringIO()
-    REWRITING_FORMATS["json"](RewritingDocument(told, "1.2.3"), Page(out))
-    receipt = json.loads(out.getvalue())
+    receipt = json.loads(_text(told))
     SCHEMA.validate(receipt)
     batch = tmp_path / "batch.safetensors"
     content = batch.read_bytes()
@@ -132,6 +145,20 @@ def test_the_receipt_is_what_its_schema_says(arguments, tmp_path, monkeypatch):
     assert all(each["layer"]["kind"] == "Linear" for each in receipt["weights"])
     net.load_state_dict(after["net"])
     assert_standard(net, BATCH, ["0", "2", "4"])
+
+
+def test_arguments_that_are_no_json_are_told_as_they_show_themselves(tmp_path, monkeypatch):
+    (tmp_path / "receipt_nets.py").write_text(NETS.replace("*, bias", "act=nn.ReLU, bias"))
+    monkeypatch.chdir(tmp_path)
+    _forget(monkeypatch)
+    told, _ = initialized(
+        tmp_path,
+        nn.Sequential(nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 4)).state_dict(),
+        "receipt_nets:build",
+        BATCH,
+        model_args=(7, 0, nn.ReLU),
+    )
+    assert json.loads(_text(told))["options"]["model_args"] == [7, 0, repr(nn.ReLU)]
 
 
 def test_without_hashes_there_is_none_and_no_largest_change(tmp_path):
