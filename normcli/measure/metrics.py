@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from normcli import linalg
 from normcli.measure.exact import exact
-from normcli.records import PowerIteration, StateValues
+from normcli.records import Overflow, PowerIteration, StateValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +54,28 @@ def _with_original(decoded: Decoded, options: Options) -> StateValues:
     return replace(values, staleness=1 - values.sigma_stored / sigma)
 
 
+def _overflow(subject: Subject) -> tuple[Overflow, ...]:
+    """How the weight fits each dtype that it may be cast to."""
+    return tuple(_beyond(subject, name) for name in subject.options.casts)
+
+
+def _beyond(subject: Subject, name: str) -> Overflow:
+    found = linalg.beyond(subject.pieces(), getattr(torch, name))
+    first = None if found.first is None else _index(subject, found.first)
+    return Overflow(name, found.count, found.largest, first)
+
+
+def _index(subject: Subject, position: int) -> tuple[int, ...] | None:
+    """Index by axis of an entry at a position; None where they come in another order."""
+    if not subject.in_order:
+        return None
+    index: list[int] = []
+    for size in reversed(subject.record.shape):
+        position, last = divmod(position, size)
+        index.append(last)
+    return tuple(reversed(index))
+
+
 METRICS: Mapping[str, Callable[[Subject], object]] = {
     "frobenius": lambda subject: subject.census.frobenius,
     "nan": lambda subject: subject.census.nan,
@@ -61,4 +85,6 @@ METRICS: Mapping[str, Callable[[Subject], object]] = {
     "power_iteration": _power_iteration,
     "stable_rank": _stable_rank,
     "state": _state,
+    "constant": lambda subject: linalg.is_constant(subject.pieces()),
+    "overflow": _overflow,
 }

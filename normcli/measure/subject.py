@@ -9,7 +9,7 @@ from normcli import linalg
 from normcli.measure.exact import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TORCH_INIT_STEPS = 15  # steps that torch's parametrized spectral norm starts with
 
 # Metrics that need the entries once, in any order: no memory for the whole tensor.
-ONE_PASS = frozenset({"frobenius", "nan", "inf"})
+ONE_PASS = frozenset({"frobenius", "nan", "inf", "constant", "overflow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Options:
         certificate: How its upper end is vouched for, one of `CERTIFICATES`.
         failure_probability: That a probabilistic bracket does not hold, for each weight.
         device: Where spectral norms are computed, one of `DEVICES`.
+        casts: Dtypes that `overflow` is about.
     """
 
     metrics: frozenset[str]
@@ -46,6 +47,7 @@ class Options:
     certificate: str = "probabilistic"
     failure_probability: float = 1e-10
     device: str = "cpu"
+    casts: tuple[str, ...] = ()
 
     @property
     def one_pass(self) -> bool:
@@ -118,9 +120,20 @@ class Subject:
     @once
     def census(self) -> linalg.Census:
         """One pass: ‖W‖_F, NaN, Inf; from the file where nothing else needs the tensor."""
+        return linalg.census_of_pieces(self.pieces)
+
+    def pieces(self) -> Iterable[Tensor]:
+        """All entries in 1-D tensors; from the file where nothing else needs the tensor."""
         if self.decoded is None and self.options.one_pass:
-            return linalg.census_of_pieces(lambda: self._checkpoint.pieces(self.record.name))
-        return linalg.census(self.weight)
+            return self._checkpoint.pieces(self.record.name)
+        return linalg.flat_panels(self.weight)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether `pieces` gives the entries in the order of the shape."""
+        if self.decoded is None and self.options.one_pass:
+            return self._checkpoint.is_contiguous(self.record.name)
+        return self.weight.is_contiguous()
 
     @once
     def zero_rows(self) -> int:

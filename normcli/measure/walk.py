@@ -148,6 +148,7 @@ def _unmeasured(state: NormState, trouble: str) -> Measurement:
         parameters=state.parameters,
         state=StateValues(state.family, state.layout),
         notes=(trouble, *state.notes),
+        problem=trouble,
     )
 
 
@@ -162,6 +163,7 @@ def _measured(subject: Subject) -> Measurement:
         dtype=weight.dtype,
         parameters=weight.parameters,
         matrix_shape=linalg.matrix_shape(weight.shape, subject.axis),
+        problem="" if isinstance(weight, NormState) else weight.problem,
         **values,  # type: ignore[arg-type]  # each metric gives what its field holds
     )
     notes = (*_troubles(measurement), *subject.notes)

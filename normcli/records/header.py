@@ -54,6 +54,7 @@ class TensorRef:
         nbytes: Bytes of its elements (numel · itemsize).
         storage: Which bytes it views: equal for tied tensors, empty where no bytes are shared.
         note: What a reader has to know (an overlapping view), or empty.
+        problem: Which part of a norm stands beside it that it has no use for, or empty.
     """
 
     section: str
@@ -63,6 +64,7 @@ class TensorRef:
     nbytes: int
     storage: str = ""
     note: str = ""
+    problem: str = ""
 
     @property
     def name(self) -> str:

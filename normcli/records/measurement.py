@@ -95,6 +95,23 @@ class StateValues:
 
 
 @dataclass(frozen=True, slots=True)
+class Overflow:
+    """How a weight fits a dtype that it is to be cast to.
+
+    Attributes:
+        dtype: Torch's name without `torch.`.
+        count: Finite entries that are too large for it.
+        largest: Largest magnitude of a finite entry.
+        first: Index of the first entry that is too large, by axis; None for none.
+    """
+
+    dtype: str
+    count: int
+    largest: float
+    first: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """Numbers of one effective weight. None is: not asked for, or it does not exist.
 
@@ -114,6 +131,10 @@ class Measurement:
         power_iteration: What a power iteration says.
         stable_rank: ‖W‖_F²/σ₁².
         notes: Sentences about this weight, worst first.
+        problem: Why no effective weight can be told, or what stands beside the weight that belongs
+            to no norm; empty where nothing is wrong.
+        constant: Whether all entries are one finite value.
+        overflow: One for each dtype that was asked about.
     """
 
     section: str
@@ -131,6 +152,9 @@ class Measurement:
     power_iteration: PowerIteration | None = None
     stable_rank: float | None = None
     notes: tuple[str, ...] = ()
+    problem: str = ""
+    constant: bool | None = None
+    overflow: tuple[Overflow, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -153,6 +177,9 @@ class Measurement:
             "spectral_norm": record_of(self.spectral_norm),
             "power_iteration": record_of(self.power_iteration),
             "stable_rank": plain(self.stable_rank),
+            "constant": self.constant,
+            "overflow": None if self.overflow is None else list(map(_overflow, self.overflow)),
+            "problem": self.problem or None,
             "notes": list(self.notes),
         }
         return {name: value for name, value in record.items() if value is not None}
@@ -169,6 +196,8 @@ METRIC_NAMES = (
     "stable_rank",
     "state",
 )
+# What only a gate asks for.
+GATE_METRICS = ("constant", "overflow")
 
 
 def plain(value: float | None) -> float | str | None:
@@ -176,6 +205,15 @@ def plain(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def _overflow(found: Overflow) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "dtype": found.dtype,
+        "count": found.count,
+        "largest": plain(found.largest),
+    }
+    return record if found.first is None else {**record, "first": list(found.first)}
 
 
 def record_of(value: SpectralNorm | PowerIteration | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from normcli.records.header import InputFile, Skipped, Weight
+    from normcli.records.header import InputFile, Opaque, Skipped, Weight
     from normcli.records.measurement import Measurement
 
 
@@ -25,6 +25,7 @@ class Report:
         measurements: In checkpoint order.
         skipped: What was not measured, and why.
         notes: About the file as a whole.
+        opaque: Objects in the file that are neither tensors nor plain data; never built.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Report:
     measurements: tuple[Measurement, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    opaque: tuple[Opaque, ...] = ()
 
     @property
     def failure_probability(self) -> float | None:
@@ -51,6 +53,11 @@ class Report:
             record["failure_probability"] = self.failure_probability
         record["weights"] = self.to_records()
         record["skipped"] = [{"name": s.name, "reason": s.reason} for s in self.skipped]
+        if self.opaque:
+            record["opaque"] = [
+                {"what": each.what, "count": each.count, "place": each.place}
+                for each in self.opaque
+            ]
         record["notes"] = list(self.notes)
         return record
 

@@ -32,6 +32,7 @@ def weights(
         sections.setdefault(ref.section, {})[ref.key] = ref
     owner: dict[str, NormState] = {}
     strays: dict[str, str] = {}
+    scaled: dict[str, str] = {}
     for name, section in sections.items():
         hooked, stray = hooked_states(section)
         states = [*hooked, *parametrized_states(section, (metadata or {}).get(name, {}))]
@@ -42,8 +43,8 @@ def weights(
             for key, note in stray.items()
             if section[key].name not in owner
         )
-        strays.update(_scaled(section))
-    return tuple(_in_order(header.values(), owner, strays))
+        scaled.update(_scaled(section))
+    return tuple(_in_order(header.values(), owner, strays, scaled))
 
 
 def problem(state: NormState, axis: Axis | str = "auto") -> str:
@@ -94,15 +95,19 @@ def _doubtful(state: NormState, parts: Mapping[str, TensorRef], problem: str) ->
 
 
 def _in_order(
-    refs: Iterable[TensorRef], owner: Mapping[str, NormState], strays: Mapping[str, str]
+    refs: Iterable[TensorRef],
+    owner: Mapping[str, NormState],
+    strays: Mapping[str, str],
+    scaled: Mapping[str, str],
 ) -> Iterator[Weight]:
     """A state at the place of its first part; a weight with strays beside it carries the note."""
     given: set[int] = set()
     for ref in refs:
         state = owner.get(ref.name)
         if state is None:
-            note = strays.get(ref.name)
-            yield replace(ref, note=note) if note else ref
+            stray = strays.get(ref.name, "")
+            note = scaled.get(ref.name, stray)
+            yield replace(ref, note=note, problem=stray) if note else ref
         elif id(state) not in given:
             given.add(id(state))
             yield state

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import normcli
 from normcli.errors import CheckpointError, RefusedError, UsageError
 from normcli.measure import METRICS
-from normcli.records import METRIC_NAMES
+from normcli.records import GATE_METRICS, METRIC_NAMES
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 
 def test_every_metric_name_is_a_metric():
-    assert tuple(METRICS) == METRIC_NAMES
+    assert tuple(METRICS) == METRIC_NAMES + GATE_METRICS
 
 
 @pytest.mark.parametrize("metric", [name for name in METRIC_NAMES if name != "state"])
