@@ -111,6 +111,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
     }
 )
 POLICY = frozenset({"schema", "fail-on", "demand", "ignore"})  # read by the gate, not here
+# What `check` takes of them: a file narrows neither what a gate looks at nor how closely.
+GATE = frozenset({"jobs", "memory", "device", "color", "show_progress"})
 
 
 def with_config(context: typer.Context, value: str | None) -> str | None:
@@ -205,5 +207,7 @@ def _settled(context: typer.Context, named: str | None, *, without: bool) -> str
     path = Path(named) if named is not None else None if without else find(Path.cwd())
     if path is None:
         return None
-    context.default_map = defaults(load(path), str(path))
+    values = defaults(load(path), str(path))
+    gate = context.info_name == "check"
+    context.default_map = {name: values[name] for name in values if not gate or name in GATE}
     return str(path)

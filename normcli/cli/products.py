@@ -19,17 +19,40 @@ from normcli.errors import OutputError, UsageError
 from normcli.render import FORMATS, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import TextIO
 
     from normcli.render import Document
 
 T = TypeVar("T")
 
-_SUFFIXES = {
-    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".md": "markdown",
-    ".tsv": "plain", ".txt": "table",
-}  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """What a command can be asked for, and what it gives where nobody asks.
+
+    Attributes:
+        names: All of them.
+        suffixes: Suffix of a file → its format.
+        on_terminal: What standard output gets that is a terminal.
+        elsewhere: What a pipe gets, and a file whose suffix says nothing.
+    """
+
+    names: Collection[str]
+    suffixes: Mapping[str, str]
+    on_terminal: str
+    elsewhere: str
+
+
+MEASURED = Formats(
+    FORMATS,
+    {
+        ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".md": "markdown",
+        ".tsv": "plain", ".txt": "table",
+    },
+    "table",
+    "plain",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +60,7 @@ class Product:
     """One output.
 
     Attributes:
-        format: Key of `FORMATS`.
+        format: One of those of the command.
         path: None for standard output.
         appends: Whether it is added to a file, as to a job summary.
         force: Whether a file that exists is replaced.
@@ -56,6 +79,7 @@ def plan(
     *,
     force: bool,
     inputs: Sequence[str],
+    formats: Formats = MEASURED,
 ) -> tuple[Product, ...]:
     """The outputs of `--format`, `--output` and `--report`; standard output comes last.
 
@@ -63,9 +87,9 @@ def plan(
         UsageError: A format is not known, or two outputs are the same.
         OutputError: A file exists, is an input, or cannot be replaced.
     """
-    found = [_product(each, force=force) for each in reports]
+    found = [_product(each, formats, force=force) for each in reports]
     path = None if output in (None, "-") else Path(str(output))
-    name = _format(chosen, path)
+    name = _format(chosen, path, formats)
     found.append(Product(name, path, force=force))
     _refuse_twins(found)
     for product in found:
@@ -137,13 +161,13 @@ def _writer(render: Callable[[Page], None]) -> Callable[[TextIO], None]:
     return lambda out: render(Page(out, WIDTH))
 
 
-def _product(text: str, *, force: bool) -> Product:
+def _product(text: str, formats: Formats, *, force: bool) -> Product:
     name, equals, place = text.partition("=")
     if not (equals and place):
         raise UsageError(
             f"{text!r} is not FORMAT=PATH", where="--report", hint="write --report json=norms.json"
         )
-    one_of(name, FORMATS, what="format", where="--report")
+    one_of(name, formats.names, what="format", where="--report")
     if place == "-":
         return Product(name, None)
     path, summary = Path(place), os.environ.get("GITHUB_STEP_SUMMARY")
@@ -151,12 +175,12 @@ def _product(text: str, *, force: bool) -> Product:
     return Product(name, path, appends, force)
 
 
-def _format(chosen: str | None, path: Path | None) -> str:
+def _format(chosen: str | None, path: Path | None, formats: Formats) -> str:
     if chosen is not None:
-        return one_of(chosen, FORMATS, what="format", where="--format")
+        return one_of(chosen, formats.names, what="format", where="--format")
     if path is not None:
-        return _SUFFIXES.get(path.suffix.lower(), "plain")
-    return "table" if sys.stdout.isatty() else "plain"
+        return formats.suffixes.get(path.suffix.lower(), formats.elsewhere)
+    return formats.on_terminal if sys.stdout.isatty() else formats.elsewhere
 
 
 def _refuse_twins(products: Sequence[Product]) -> None:
