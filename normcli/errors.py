@@ -23,16 +23,27 @@ class NormcliError(Exception):
         message: The sentence, without the file; names in single quotes, values shown.
         hint: What the user can do about it; empty where there is nothing to do.
         where: The file or the option; the layer that knows it fills it in.
+        details: Of several faults found at once each in a sentence, likewise without the file;
+            the message then counts them.
     """
 
-    def __init__(self, message: str, *, hint: str = "", where: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", where: str = "", details: Iterable[str] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.where = where
+        self.details = tuple(details)
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The sentence and the details, each with the file."""
+        said = (self.message, *self.details)
+        return tuple(f"{self.where}: {each}" if self.where else each for each in said)
 
 
 class UsageError(NormcliError):

@@ -80,12 +80,13 @@ class Voice:
         return 2
 
     def error(self, error: Exception) -> None:
-        """One sentence, a hint below it, and with `debug` where it was raised."""
+        """One sentence for each fault, a hint below, and with `debug` where it was raised."""
         if self.debug:
             import traceback
 
             self._write("".join(traceback.format_exception(error)))
-        self._line(_RED, "normcli", str(error))
+        for line in error.lines if isinstance(error, NormcliError) else (str(error),):
+            self._line(_RED, "normcli", line)
         if isinstance(error, NormcliError) and error.hint:
             self._line(_CYAN, "hint", error.hint)
 
