@@ -41,14 +41,21 @@ def inked(text: str, style: str, page: Page) -> str:
     return Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
 
 
-def say(console: Console, page: Page, *parts: tuple[str, str]) -> None:
-    """A sentence as wide as the page; what does not fit goes on below, a little to the right."""
+def say(console: Console, page: Page, *parts: tuple[str, str], indent: int = 0) -> None:
+    """A sentence as wide as the page; what does not fit goes on below, a little to the right.
+
+    Args:
+        console: Of `console_for`.
+        page: Where it goes.
+        parts: (style, words), in order.
+        indent: Blanks before the sentence as a whole.
+    """
     from rich.text import Text
 
     text = Text()
     for style, words in parts:
         text.append(page.spelled(words), style)
-    for number, line in enumerate(text.wrap(console, page.width - 2 * MARGIN - _HANG)):
+    for number, line in enumerate(text.wrap(console, page.width - 2 * MARGIN - _HANG - indent)):
         line.rstrip()
-        line.pad_left(MARGIN if number == 0 else MARGIN + _HANG)
+        line.pad_left(MARGIN + indent if number == 0 else MARGIN + indent + _HANG)
         console.print(line, no_wrap=True, overflow="ignore", crop=False)

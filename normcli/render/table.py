@@ -52,6 +52,15 @@ def lines(columns: Sequence[Laid], rows: Sequence[Row], page: Page) -> Iterator[
         yield _line(columns, [(each.cells[index], _style(each, row)) for each in columns], page)
 
 
+def narrowed(text: str, width: int, page: Page) -> str:
+    """A text cut in its middle to so many terminal cells."""
+    limit, short = width, text
+    while cells_of(short) > width and limit > 0:
+        short = shortened(text, limit, page.spelled("…"))
+        limit -= 1
+    return short
+
+
 def _draw(console: Console, document: Document, sheet: Sheet, page: Page) -> None:
     path, rest = heading(sheet)
     say(console, page, ("bold", path), ("dim", f"  {rest}"))
@@ -81,19 +90,11 @@ def _laid(document: Document, sheet: Sheet, page: Page) -> list[Laid]:
 def _line(columns: Sequence[Laid], cells: list[tuple[str, str]], page: Page) -> str:
     parts = []
     for each, (text, style) in zip(columns, cells, strict=True):
-        short = _shortened(text, each.width, page)
+        short = narrowed(text, each.width, page)
         blanks = " " * (each.width - cells_of(short))
         ink = inked(short, style, page)
         parts.append(blanks + ink if each.column.numeric else ink + blanks)
     return (" " * MARGIN + (" " * GAP).join(parts)).rstrip()
-
-
-def _shortened(text: str, width: int, page: Page) -> str:
-    limit, short = width, text
-    while cells_of(short) > width and limit > 0:
-        short = shortened(text, limit, page.spelled("…"))
-        limit -= 1
-    return short
 
 
 def _style(each: Laid, row: Row) -> str:
