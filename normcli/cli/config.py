@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import typer  # noqa: TC002 - typer reads the annotations of its callbacks
 
 from normcli.cli.messages import COLORS
 from normcli.errors import UsageError, closest
+from normcli.gate.configuration import POLICY_KEYS, find, load
 from normcli.records import CERTIFICATES, DEVICES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NAME, SHARED = "normcli.toml", "pyproject.toml"
 
 Read: TypeAlias = Callable[[object], object]
 
@@ -110,7 +105,6 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "progress": Key("show_progress", "true or false", _switch),
     }
 )
-POLICY = frozenset({"schema", "fail-on", "demand", "ignore"})  # read by the gate, not here
 # What `check` takes of them: a file narrows neither what a gate looks at nor how closely.
 GATE = frozenset({"jobs", "memory", "device", "color", "show_progress"})
 
@@ -130,25 +124,6 @@ def no_config(context: typer.Context, value: bool) -> bool:
     return value
 
 
-def find(folder: Path) -> Path | None:
-    """The nearest file with a say, from a folder upwards to the root of its repository.
-
-    Outside of a repository only the folder itself is looked at.
-    """
-    for each in _upwards(folder):
-        if (each / NAME).is_file():
-            return each / NAME
-        if (each / SHARED).is_file() and _table(_parse(each / SHARED)) is not None:
-            return each / SHARED
-    return None
-
-
-def load(path: Path) -> Mapping[str, Any]:
-    """The keys of a file: of `[tool.normcli]` in a pyproject.toml, at the top of every other."""
-    data = _parse(path)
-    return (_table(data) or {}) if path.name == SHARED else data
-
-
 def defaults(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Parameter → value, for each key of the file; the keys of the policy are left to the gate.
 
@@ -157,11 +132,11 @@ def defaults(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in table.items():
-        if name in POLICY:
+        if name in POLICY_KEYS:
             continue
         key = KEYS.get(name)
         if key is None:
-            hint = closest(name, [*KEYS, *sorted(POLICY)])
+            hint = closest(name, [*KEYS, *POLICY_KEYS])
             raise UsageError(f"no key is called {name!r}", where=where, hint=hint)
         try:
             found[key.parameter] = key.read(value)
@@ -170,34 +145,6 @@ def defaults(table: Mapping[str, Any], where: str) -> dict[str, Any]:
                 f"{name!r} is {value!r}, expected {key.expected}", where=where
             ) from None
     return found
-
-
-def _upwards(folder: Path) -> Iterator[Path]:
-    folders = [folder, *folder.parents]
-    roots = (n for n, each in enumerate(folders) if (each / ".git").exists())
-    yield from folders[: next(roots, 0) + 1]
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise UsageError(error.strerror or "cannot be read", where=str(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        hint = "leave it out with --no-config"
-        raise UsageError(f"is not TOML: {error}", where=str(path), hint=hint) from error
-
-
-def _table(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    tool = data.get("tool")
-    table = tool.get("normcli") if isinstance(tool, dict) else None
-    return table if isinstance(table, dict) else None
 
 
 def _settled(context: typer.Context, named: str | None, *, without: bool) -> str | None:

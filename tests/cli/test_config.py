@@ -6,8 +6,9 @@ import pytest
 from processes import run
 
 from normcli.cli import inspect
-from normcli.cli.config import KEYS, POLICY, defaults, find, load
+from normcli.cli.config import KEYS, defaults
 from normcli.errors import UsageError
+from normcli.gate.configuration import OPTION_KEYS, POLICY_KEYS, find, load
 
 
 def names(done):
@@ -18,6 +19,10 @@ def names(done):
 def test_every_key_is_a_default_of_an_option():
     parameters = set(signatures.signature(inspect.inspect).parameters)
     assert {key.parameter for key in KEYS.values()} <= parameters
+
+
+def test_the_gate_leaves_exactly_the_keys_of_options_to_the_command_line():
+    assert tuple(KEYS) == OPTION_KEYS
 
 
 def test_no_key_weakens_a_refusal_or_names_an_output():
@@ -62,7 +67,7 @@ def test_values_become_what_the_command_line_would_give():
 
 
 def test_the_policy_is_left_to_the_gate():
-    assert defaults(dict.fromkeys(POLICY, 1), "x") == {}
+    assert defaults(dict.fromkeys(POLICY_KEYS, 1), "x") == {}
 
 
 @pytest.mark.parametrize(
