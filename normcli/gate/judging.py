@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def needed(
-    policy: Policy, weights: Sequence[Weight], *, has_baseline: bool
+    policy: Policy, weights: Sequence[Weight | Measurement], *, has_baseline: bool
 ) -> dict[str, frozenset[str]]:
     """Name of a weight → metrics that some demand needs of it; only what is looked at is there.
 
     Args:
         policy: Its demands say it.
-        weights: Of a header.
+        weights: Of a header, or measured.
         has_baseline: Whether rules that compare with one have something to compare.
     """
     found: dict[str, frozenset[str]] = {}
@@ -142,3 +142,26 @@ def _lapsed(ignores: Iterable[Ignore], today: date) -> Iterator[Finding]:
             where = f"{ignore.place}: " if ignore.place else ""
             fix = f"{where}take it out, or set a later day"
             yield Finding(ignore.rule, "warning", "", message, fix=fix)
+
+
+def lacking(report: Report, policy: Policy, *, has_baseline: bool) -> str:
+    """Which number of a report from elsewhere a demand needs and does not find; empty for none."""
+    needs = needed(policy, report.measurements, has_baseline=has_baseline)
+    for each in report.measurements:
+        if each.problem or (each.state is not None and each.state.family == "unknown"):
+            continue
+        for metric in sorted(needs.get(each.name, ())):
+            if not _has(each, metric):
+                return f"lacks {metric} of {quoted(each.name)}, which the policy needs"
+    return ""
+
+
+def _has(measurement: Measurement, metric: str) -> bool:
+    if metric == "state":
+        norms = measurement.state.stack or (measurement.state,) if measurement.state else ()
+        return all(
+            norm.original_spectral_norm is not None for norm in norms if norm.family == "spectral"
+        )
+    if metric == "stable_rank":
+        return measurement.spectral_norm is not None
+    return getattr(measurement, metric) is not None
