@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from normcli.records import Report, StateValues
 
-NAME = "normcli-baseline.json"  # in the working directory, where no other is named
 SCHEMA, VERSION = "normcli.baseline", 1
 NUMBERS = ("frobenius", "spectral_norm", "stable_rank")
 _DIGITS = 6  # significant: what another machine computes as well

@@ -4,7 +4,7 @@ To add one: a frozen dataclass with slots in the file of its subject, every attr
 with its unit, and a line here.
 """
 
-from normcli.records.baseline import Recorded
+from normcli.records.baseline import BASELINE_NAME, Recorded
 from normcli.records.gate import (
     FAIL_ON,
     SEVERITIES,
@@ -50,6 +50,7 @@ from normcli.records.rewriting import VERBS, Change, Given, Rewriting, Spelling,
 from normcli.records.trace import TOLERANCES, Trace, TraceStep
 
 __all__ = [
+    "BASELINE_NAME",
     "CERTIFICATES",
     "DEVICES",
     "FAIL_ON",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from normcli.records.header import Shape
 
+BASELINE_NAME = "normcli-baseline.json"  # in the working directory, where no other is named
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
