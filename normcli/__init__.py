@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from normcli.commands.apply import apply
+    from normcli.commands.check import check
     from normcli.commands.convert import convert
     from normcli.commands.initialize import initialize
     from normcli.commands.initialize_checkpoint import initialize_checkpoint
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "apply",
+    "check",
     "convert",
     "initialize",
     "initialize_checkpoint",
