@@ -16,6 +16,7 @@ from normcli.cli import (
     initialize,
     inspect,
     ls,
+    recorded,
     refresh,
     remove,
     trace,
@@ -67,8 +68,8 @@ EXAMPLES: Mapping[str, str] = {
 GROUPS: Mapping[str, CommandGroup] = {
     "baseline": CommandGroup(
         "Keep the norms of checkpoints in a file that `normcli check` compares with.",
-        {"write": baseline.write, "update": baseline.update},
-        baseline.EXAMPLES,
+        {"write": baseline.write, "update": baseline.update, "show": recorded.show},
+        {**baseline.EXAMPLES, "show": recorded.EXAMPLES},
     ),
 }
 

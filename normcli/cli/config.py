@@ -105,7 +105,8 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "progress": Key("show_progress", "true or false", _switch),
     }
 )
-# What `check` takes of them: a file narrows neither what a gate looks at nor how closely.
+# What `check` and `baseline` take of them: a file narrows neither what a gate looks at nor how
+# closely.
 GATE = frozenset({"jobs", "memory", "device", "color", "show_progress"})
 
 
@@ -155,6 +156,6 @@ def _settled(context: typer.Context, named: str | None, *, without: bool) -> str
     if path is None:
         return None
     values = defaults(load(path), str(path))
-    gate = context.info_name == "check"
+    gate = context.command_path.split()[1:2] in (["check"], ["baseline"])
     context.default_map = {name: values[name] for name in values if not gate or name in GATE}
     return str(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from normcli.commands.inspect import inspect
 from normcli.commands.ls import ls
 from normcli.durable import check_target, new_file
-from normcli.errors import UsageError
+from normcli.errors import UsageError, closest
 from normcli.formats.spelling import quoted
 from normcli.gate.baseline import baseline_text, file_name, read_baseline, recorded
 from normcli.records import BASELINE_NAME
@@ -167,6 +167,30 @@ def update(surveys: Sequence[Survey], *, baseline: str | PathLike[str] = BASELIN
     return _kept(Path(baseline), before, after, surveys, force=True)
 
 
+def show(
+    baseline: str | PathLike[str] = BASELINE_NAME,
+    *,
+    names: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> Baselines:
+    """What a baseline has: of some checkpoints, all without names, the weights that globs mean.
+
+    Raises:
+        UsageError: It is no baseline, or does not know one of the checkpoints.
+    """
+    found = read_baseline(baseline)
+    for name in names:
+        if name not in found:
+            message = f"knows no checkpoint {quoted(name)}"
+            raise UsageError(message, where=str(baseline), hint=closest(name, found))
+    means = _meaning(include, exclude)
+    return {
+        name: {line: weight for line, weight in found[name].items() if means(line)}
+        for name in names or found
+    }
+
+
 def distinct(paths: Sequence[str]) -> None:
     """Refuse two checkpoints that a baseline would call by one name.
 
@@ -197,20 +221,26 @@ def _readings(name: str) -> list[_Gone]:
     return [_Gone(name, "/".join(parts[start:])) for start in range(len(parts))]
 
 
-def _asked(survey: Survey, lines: Iterable[str]) -> frozenset[str]:
-    """Which lines of a baseline the globs mean, by name."""
-    included, excluded = matcher(survey.include), matcher(survey.exclude)
-    wanted = chosen(survey.include, survey.exclude)
-    here = {weight.name: weight for weight in survey.weights}
+def _meaning(include: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+    """A test whether globs mean a name whose section and key nobody knows."""
+    included, excluded = matcher(include), matcher(exclude)
 
-    def is_asked(name: str) -> bool:
-        if name in here:
-            return wanted(here[name])
+    def means(name: str) -> bool:
         readings = _readings(name)
-        meant = not survey.include or any(map(included, readings))
+        meant = not include or any(map(included, readings))
         return meant and not any(map(excluded, readings))
 
-    return frozenset(filter(is_asked, lines))
+    return means
+
+
+def _asked(survey: Survey, lines: Iterable[str]) -> frozenset[str]:
+    """Which lines of a baseline the globs mean, by name."""
+    wanted = chosen(survey.include, survey.exclude)
+    means = _meaning(survey.include, survey.exclude)
+    here = {weight.name: weight for weight in survey.weights}
+    return frozenset(
+        name for name in lines if (wanted(here[name]) if name in here else means(name))
+    )
 
 
 def _refuse_idle(surveys: Sequence[Survey], before: Baselines) -> None:

@@ -58,6 +58,15 @@ def baseline_text(checkpoints: Mapping[str, Mapping[str, Recorded]]) -> str:
     return head + "".join(f"\n{entry}" for entry in _apart(entries)) + "\n}}\n"
 
 
+def line_record(weight: Recorded) -> dict[str, Any]:
+    """A weight as its line has it: what does not exist is absent."""
+    record: dict[str, Any] = {"shape": list(weight.shape), "dtype": weight.dtype}
+    if weight.state:
+        record["state"] = weight.state
+    numbers = {name: plain(getattr(weight, name)) for name in NUMBERS}
+    return record | {name: number for name, number in numbers.items() if number is not None}
+
+
 def read_baseline(path: str | os.PathLike[str]) -> dict[str, dict[str, Recorded]]:
     """File name of a checkpoint → `SECTION/KEY` → what was recorded of the weight.
 
@@ -84,22 +93,15 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _entry(name: str, weights: Mapping[str, Recorded]) -> str:
-    lines = [f" {_json(weight)}: {_json(_record(weights[weight]))}" for weight in sorted(weights)]
+    lines = [
+        f" {_json(weight)}: {_json(line_record(weights[weight]))}" for weight in sorted(weights)
+    ]
     return f"{_json(name)}: {{" + "".join(f"\n{line}" for line in _apart(lines)) + "\n}"
 
 
 def _apart(entries: list[str]) -> Iterator[str]:
     for number, entry in enumerate(entries, 1):
         yield entry + ("," if number < len(entries) else "")
-
-
-def _record(weight: Recorded) -> dict[str, Any]:
-    """A weight as its line has it: what does not exist is absent."""
-    record: dict[str, Any] = {"shape": list(weight.shape), "dtype": weight.dtype}
-    if weight.state:
-        record["state"] = weight.state
-    numbers = {name: plain(getattr(weight, name)) for name in NUMBERS}
-    return record | {name: number for name, number in numbers.items() if number is not None}
 
 
 def _json(value: object) -> str:
