@@ -14,6 +14,7 @@ class Fingerprints:
 
     def of(self, *parts: str, within: str = "") -> tuple[str, int]:
         """(64 hexadecimal digits of the parts, how often they came within this file so far)."""
-        self._seen[within, *parts] += 1
+        key = (within, *parts)
+        self._seen[key] += 1
         text = "\0".join(parts).encode("utf-8", "surrogatepass")
-        return hashlib.sha256(text).hexdigest(), self._seen[within, *parts]
+        return hashlib.sha256(text).hexdigest(), self._seen[key]

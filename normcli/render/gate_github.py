@@ -30,8 +30,8 @@ def write_github(document: GateDocument, page: Page) -> None:
         page.write(page.spelled(text) + "\n")
     more = len(commands) - _SHOWN
     if more > 0:
-        told = f"{numbers.counted(more, 'more finding')}, see the log or another format"
-        page.write(command("notice", {"title": "normcli"}, told) + "\n")
+        rest = f"{numbers.counted(more, 'more finding')}; --format json has them all"
+        page.write(command("notice", {"title": "normcli"}, rest) + "\n")
     page.write(page.spelled(closing(document)) + "\n")
 
 

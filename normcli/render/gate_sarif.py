@@ -11,7 +11,7 @@ from normcli.render.escape import escaped
 from normcli.render.fingerprint import Fingerprints
 from normcli.render.gate_document import UNREADABLE, ranked, told, why_unread
 from normcli.render.json import lined
-from normcli.render.rule_help import RuleHelp, rule_help
+from normcli.render.rule_help import help_of, rule_help
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,11 +24,9 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _ROOT = "%SRCROOT%"  # what code scanning takes for the root of the repository
 _FINGERPRINT = "primaryLocationLineHash"  # the one that code scanning looks at
 _DIGITS = 16  # of a fingerprint
-_UNREADABLE = RuleHelp(
-    "A checkpoint could not be read.",
-    "A checkpoint could not be read.\n\nWhy: what was not read was not checked, so it cannot pass."
-    "\n\nFix: look at the message; `normcli ls` shows the same one.",
-    "What was not read was not checked, so it cannot pass.",
+_UNREADABLE = help_of(
+    "Every checkpoint can be read.\n\nWhy: What was not read was not checked, so it cannot pass."
+    "\n\nFix: See what the message says; `normcli ls PATH` tells the same without a policy."
 )
 
 
@@ -59,7 +57,6 @@ def _driver(document: GateDocument, rules: list[str]) -> dict[str, Any]:
     return {
         "name": "normcli",
         "version": document.version,
-        "semanticVersion": document.version,
         "rules": [_rule(name) for name in rules],
     }
 
@@ -73,7 +70,6 @@ def _rule(name: str) -> dict[str, Any]:
     )
     return {
         "id": escaped(name),
-        "name": "".join(word.capitalize() for word in escaped(name).split("-")),
         "shortDescription": {"text": about.summary},
         "fullDescription": {"text": f"{about.summary} {about.why}".strip()},
         "help": {"text": about.text, "markdown": "\n\n".join(filter(None, parts))},
@@ -85,7 +81,7 @@ def _invocation(document: GateDocument) -> dict[str, Any]:
     notifications = [
         {
             "level": "error",
-            "message": {"text": why_unread(each)},
+            "message": _text(why_unread(each)),
             "locations": [{"physicalLocation": _physical(document, each.path)}],
         }
         for each in document.verdict.unread
@@ -109,7 +105,7 @@ def _unread(
         "ruleId": UNREADABLE,
         "ruleIndex": rules[UNREADABLE],
         "level": "error",
-        "message": {"text": _sentences(why_unread(unread), "hint", unread.hint)},
+        "message": _text(why_unread(unread), "hint", unread.hint),
         "locations": [{"physicalLocation": _physical(document, unread.path)}],
         "partialFingerprints": _fingerprint(prints.of(UNREADABLE, "", within=unread.path)),
     }
@@ -131,7 +127,7 @@ def _result(
         "ruleId": escaped(finding.rule),
         "ruleIndex": rules[finding.rule],
         "level": finding.severity,
-        "message": {"text": _sentences(told(finding), "fix", finding.fix)},
+        "message": _text(told(finding), "fix", finding.fix),
         "locations": [location],
         "partialFingerprints": _fingerprint(prints.of(finding.rule, finding.weight, within=path)),
     }
@@ -141,8 +137,10 @@ def _result(
     return record
 
 
-def _sentences(message: str, name: str, rest: str) -> str:
-    return f"{message}\n{name}: {escaped(rest)}" if rest else message
+def _text(message: str, name: str = "", rest: str = "") -> dict[str, str]:
+    """A message with what can be done below it; `{0}` in it is no place, `[a](b)` no link."""
+    whole = f"{message}\n{name}: {escaped(rest)}" if rest else message
+    return {"text": whole.replace("{", "{{").replace("}", "}}").replace("](", "] (")}
 
 
 def _fingerprint(found: tuple[str, int]) -> dict[str, str]:

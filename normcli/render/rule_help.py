@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 
 from normcli.records import SEVERITIES
+from normcli.render.escape import escaped
 from normcli.rules import RULES
 
-_SECTION = re.compile(r"^(Why|Fix):[ \t]*", re.MULTILINE)
+_SECTION = re.compile(r"^(Why|Fix):\s*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class RuleHelp:
     Attributes:
         summary: One sentence.
         text: All of it, as `normcli explain` prints it.
-        why: What a broken one means; may be empty.
-        fix: What can be done; may be empty.
+        why: What a broken one means, as running text; may be empty.
+        fix: What can be done, likewise.
         severity: Of its findings where the policy does not say.
     """
 
@@ -35,12 +36,16 @@ def rule_help(name: str) -> RuleHelp:
     """What is known of a rule; its name alone where it is of another version."""
     rule = RULES.get(name)
     if rule is None:
-        return RuleHelp(f"{name}.", f"{name}.")
-    text = inspect.getdoc(rule.find) or f"{name}."
+        return help_of(escaped(name))
+    return help_of(inspect.getdoc(rule.find) or name, rule.severity)
+
+
+def help_of(text: str, severity: str = SEVERITIES[0]) -> RuleHelp:
+    """A docstring in its parts: the first line, `Why:` and `Fix:`."""
     summary, *sections = _SECTION.split(text)
     named = dict(zip(sections[::2], map(_joined, sections[1::2]), strict=True))
     first = _joined(summary.partition("\n\n")[0])
-    return RuleHelp(first, text, named.get("Why", ""), named.get("Fix", ""), rule.severity)
+    return RuleHelp(first, text, named.get("Why", ""), named.get("Fix", ""), severity)
 
 
 def _joined(lines: str) -> str:

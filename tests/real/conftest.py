@@ -37,6 +37,12 @@ def _download(requirement: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def cache():
+    """The folder that fetched packages are kept in."""
+    return _cache()
+
+
+@pytest.fixture(scope="session")
 def unpacked():
     """Requirement → folder of the unpacked wheel; skips where no registry answers."""
 
