@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET  # only writes
 
@@ -41,13 +42,23 @@ def _suite(root: ET.Element, checked: Checked, policy: Policy) -> None:
     for each in checked.counted:
         known = 0 <= each.demand < len(policy.demands)
         cases.setdefault(each.demand if known else -1, []).append(each)
-    for index, demand in enumerate(policy.demands):
-        case = _case(suite, demand.rule, demand_name(demand))
+    for index, (demand, name) in enumerate(zip(policy.demands, _names(policy), strict=True)):
+        case = _case(suite, demand.rule, name)
         _findings(case, cases.get(index, []), severe(policy))
         if index not in cases and _looked_at_nothing(checked, index, demand):
             ET.SubElement(case, "skipped", message="looked at no weight")
     _findings(_case(suite, _POLICY, _POLICY), cases.get(-1, []), severe(policy))
     _count(suite)
+
+
+def _names(policy: Policy) -> list[str]:
+    """A name for each demand; the second of one name is told from the first."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in map(demand_name, policy.demands):
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return names
 
 
 def _unread(root: ET.Element, unread: Unread) -> None:

@@ -14,6 +14,8 @@ from gate_records import (
     MANY,
     NAN,
     NEVER,
+    PASSING,
+    POLICY,
     STALE,
     STRICT,
     UNREAD,
@@ -23,7 +25,7 @@ from gate_records import (
 from gate_writing import fix_rules, written
 from junitparser import JUnitXml
 
-from normcli.records import Checked
+from normcli.records import Checked, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +172,13 @@ def test_junit_fails_where_the_gate_fails_and_prints_the_rest(verdict, failures)
 def test_junit_survives_what_xml_cannot_hold():
     root = ET.fromstring(written(EVILS, "junit"))
     assert "重み\\ud800\\udcff\\x00\\ufffe.weight" in root[0].get("name")
+
+
+def test_demands_of_one_rule_are_cases_of_their_own():
+    twice = Verdict(replace(POLICY, demands=POLICY.demands[:1] * 2), PASSING.checked)
+    (suite,) = JUnitXml.fromstring(written(twice, "junit").encode())
+    names = [case.name for case in suite if case.name != "policy"]
+    assert names == ["spectral-limit (D/*, G/*)", "spectral-limit (D/*, G/*) #2"]
 
 
 def test_junit_of_nothing_is_a_document():

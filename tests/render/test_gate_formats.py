@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.resources import files
 
@@ -168,3 +170,9 @@ def test_a_table_that_fits_is_not_cut():
 
 def test_without_findings_there_is_no_table():
     assert "|" not in written(PASSING, "markdown")
+
+
+def test_the_formats_need_neither_torch_nor_rich_before_one_is_drawn():
+    code = "import normcli.render.gate, sys; print({'torch', 'numpy', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
