@@ -76,7 +76,7 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[str, dict[str, Recorded]
     try:
         return _checkpoints(_parsed(_bytes(Path(path))))
     except CheckpointError as error:
-        raise UsageError(error.message, where=str(path), hint=error.hint) from error
+        raise UsageError(error.message, where=str(path)) from error
     except UsageError as error:
         error.where = str(path)
         raise
