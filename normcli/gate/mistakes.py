@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from normcli.gate.configuration import OPTION_KEYS, POLICY_KEYS
 from normcli.rules import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _IGNORE_KEYS = ("rule", "weights", "reason", "until")
 _DEMAND_KEYS = ("rule", "weights", "optional", "severity")
 _LONGEST = 60  # letters of a value
+_MANY = 6  # names that are too many to be said for each other
+_NAME = re.compile("'([^']*)'")
 _PLAINER = {
     "string_too_short": "a string that is not empty",
     "bool_type": "true or false",
@@ -101,20 +104,32 @@ def _mistake(place: Place, rest: Place, error: ErrorDetails, table: Mapping[str,
         return Mistake((*place[:2], "rule"), _no_rule(rule))
     if len(place) == 1 and kind == "list_type":
         return Mistake(place, f"{name!r} is {shown(error['input'])}, write [[{name}]]")
+    value = error["input"]
     subject = "found" if len(place) == 2 else f"{name!r} {'holds' if rest else 'is'}"
-    return Mistake(place, f"{subject} {shown(error['input'])}, expected {_expected(error)}")
+    wanted = _near(value, error) or f"expected {_expected(error)}"
+    return Mistake(place, f"{subject} {shown(value)}, {wanted}")
 
 
 def _of_choices(
-    place: Place, errors: Iterable[tuple[Place, ErrorDetails]], table: Mapping[str, Any]
+    place: Place, errors: Sequence[tuple[Place, ErrorDetails]], table: Mapping[str, Any]
 ) -> str:
     """Of a value that may be of several kinds, and is of none."""
     value = table[str(place[0])][place[1]][place[2]]
-    kinds = (
-        f"a list, each {_expected(error)}" if len(rest) > 1 else _expected(error)
-        for rest, error in errors
-    )
-    return f"{str(place[-1])!r} is {shown(value)}, expected {' or '.join(dict.fromkeys(kinds))}"
+    near = next(filter(None, (_near(value, error) for _, error in errors)), "")
+    kinds = dict.fromkeys(_expected(error) for rest, error in errors if len(rest) < 2)
+    for each in dict.fromkeys(_expected(error) for rest, error in errors if len(rest) > 1):
+        kinds["a list of them" if each in kinds else f"a list, each {each}"] = None
+    wanted = near or f"expected {' or '.join(kinds)}"
+    return f"{str(place[-1])!r} is {shown(value)}, {wanted}"
+
+
+def _near(value: object, error: ErrorDetails) -> str:
+    """What was meant by one of many names; empty where that is not clear."""
+    names = _NAME.findall(error["msg"]) if error["type"] == "literal_error" else []
+    if not isinstance(value, str) or len(names) < _MANY:
+        return ""
+    near = closest(value, names)
+    return near if near.startswith("did") else ""
 
 
 def _expected(error: ErrorDetails) -> str:
@@ -122,7 +137,8 @@ def _expected(error: ErrorDetails) -> str:
         least = error["ctx"]["min_length"]
         return f"at least {least} {'entry' if least == 1 else 'entries'}"
     message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return _PLAINER.get(error["type"], message.replace("a valid ", "a "))
+    plainer = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return _PLAINER.get(error["type"], plainer)
 
 
 def _known(place: Place, table: Mapping[str, Any]) -> tuple[str, ...]:

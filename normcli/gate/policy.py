@@ -86,11 +86,13 @@ def _validated(
     from normcli.gate.mistakes import mistakes, twins
     from normcli.gate.models import policy_model, said
 
-    found = [*twins(table)]
+    found: list[Mistake] = []
     try:
         model = policy_model().model_validate(table)
     except ValidationError as error:
         found += mistakes(error, table)
+    wrong = {each.place[:2] for each in found}
+    found += (each for each in twins(table) if each.place not in wrong)
     if found:
         raise _refusal(found, table, lines, path)
     return said(model)

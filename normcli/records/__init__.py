@@ -5,6 +5,7 @@ with its unit, and a line here.
 """
 
 from normcli.records.baseline import BASELINE_NAME, Recorded
+from normcli.records.explanation import ExplainedParameter, Explanation
 from normcli.records.gate import (
     FAIL_ON,
     SEVERITIES,
@@ -66,6 +67,8 @@ __all__ = [
     "Change",
     "Checked",
     "Demand",
+    "ExplainedParameter",
+    "Explanation",
     "Finding",
     "Given",
     "Ignore",

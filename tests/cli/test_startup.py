@@ -9,7 +9,11 @@ from processes import environment, run
 from normcli.cli.app import COMMANDS
 
 WRITERS = ("apply", "remove", "convert", "refresh", "initialize")
-ARGUMENTS = {"trace": "PATH WEIGHT", **dict.fromkeys(WRITERS, "PATH")}  # else PATH...
+ARGUMENTS = {  # else PATH...
+    "trace": "PATH WEIGHT",
+    "explain": "[RULE]",
+    **dict.fromkeys(WRITERS, "PATH"),
+}
 HEAVY = ("torch", "numpy", "rich", "safetensors", "normcli.commands")
 
 
@@ -34,6 +38,11 @@ def test_help_imports_nothing_heavy(arguments):
 
 def test_ls_of_safetensors_imports_no_torch(model):
     assert not imported("ls", model) & {"torch", "numpy", "rich"}
+
+
+@pytest.mark.parametrize("arguments", [["explain"], ["explain", "growth", "-f", "json"]])
+def test_a_rule_is_explained_without_torch(arguments):
+    assert not imported(*arguments) & {"torch", "numpy", "safetensors"}
 
 
 @pytest.mark.parametrize(
