@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 
-_DIGITS = 4  # significant
+_DIGITS = 6  # significant, as in a baseline
 _ALL = 17  # of a float64: no two read the same
 
 
 def brief(value: float) -> str:
-    """Four significant digits, `1.016`, `1.234e-05`; `NaN`, `inf` as words."""
+    """Up to six significant digits, `1.016`, `1.234e-05`; `NaN`, `inf` as words."""
     return "NaN" if math.isnan(value) else f"{value:.{_DIGITS}g}"
 
 
 def apart(limit: float, *values: float) -> tuple[str, ...]:
     """The limit and the values, with as many digits as tell each value from the limit.
 
-    A value that equals the limit reads the same; four digits are the least.
+    A value that equals the limit reads the same; six digits are the least.
     """
     for digits in range(_DIGITS, _ALL + 1):
         told = f"{limit:.{digits}g}"

@@ -191,19 +191,22 @@ def _degenerate(
 
 
 def _degenerate_weight_norm(demand: Demand, measurement: Measurement) -> Iterator[Finding]:
-    """What makes g·v/‖v‖ NaN."""
+    """What makes g·v/‖v‖ NaN: the first of the causes that is seen."""
     zero = next((note for note in measurement.notes if note.startswith(_ZERO_ROWS)), "")
-    fix = "take those rows from an earlier checkpoint: a zero row has no direction"
     if zero:
+        fix = "take those rows from an earlier checkpoint: a zero row has no direction"
         yield broken(demand, measurement.name, zero, fix)
+    elif not all(map(_is_finite_g, _norms(measurement))):
+        fix = "take g from an earlier checkpoint"
+        yield broken(demand, measurement.name, "g holds NaN or infinities", fix)
     elif measurement.nan is None:
         yield missing(demand, measurement, "whether g·v/‖v‖ is NaN")
     elif measurement.nan:
-        told = entries(measurement.nan, measurement.parameters)
-        message = f"{told} of g·v/‖v‖ are NaN"
+        message = f"{entries(measurement.nan, measurement.parameters)} of g·v/‖v‖ are NaN"
+        fix = "take g and v from an earlier checkpoint"
         yield broken(demand, measurement.name, message, fix, value=measurement.nan)
-    for norm in _norms(measurement):
-        ends = [end for end in (norm.g_min, norm.g_max) if end is not None]
-        if norm.family == "weight" and not all(map(math.isfinite, ends)):
-            message = "g holds NaN or infinities"
-            yield broken(demand, measurement.name, message, "take g from an earlier checkpoint")
+
+
+def _is_finite_g(norm: StateValues) -> bool:
+    ends = (norm.g_min, norm.g_max)
+    return all(end is None or math.isfinite(end) for end in ends)
