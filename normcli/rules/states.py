@@ -62,22 +62,10 @@ def unit_vectors(case: Case, demand: Demand) -> Iterator[Finding]:
         if each.problem:
             yield untold(demand, each)
             continue
-        tolerance = _tolerance(demand, each)
         for norm, which in _spectral(each):
             if norm.u_norm is None:
                 yield missing(demand, each, f"‖u‖{which}")
-            for role, length in (("u", norm.u_norm), ("v", norm.v_norm)):
-                if length is not None and not abs(length - 1) <= tolerance:
-                    found = apart(1.0, length)[1]
-                    yield broken(
-                        demand,
-                        each.name,
-                        f"‖{role}‖{which} is {found}, expected 1 up to {tolerance:g}: averaged by "
-                        "an EMA or a merge?",
-                        command("refresh", each.name),
-                        value=length,
-                        limit=1.0,
-                    )
+            yield from _not_unit(demand, each, norm, which)
 
 
 def degenerate_state(case: Case, demand: Demand) -> Iterator[Finding]:
@@ -165,6 +153,35 @@ def _stale(demand: Demand, measurement: Measurement, norm: StateValues, which: s
 
 def _told(value: float | None) -> str:
     return "unknown" if value is None else brief(value)
+
+
+def _not_unit(
+    demand: Demand, measurement: Measurement, norm: StateValues, which: str
+) -> Iterator[Finding]:
+    """One finding for u and v, with the length that is farther off."""
+    tolerance = _tolerance(demand, measurement)
+    lengths = {"u": norm.u_norm, "v": norm.v_norm}
+    wrong = {
+        role: length
+        for role, length in lengths.items()
+        if length is not None and not abs(length - 1) <= tolerance
+    }
+    if wrong:
+        told = " and ".join(f"‖{role}‖ is {apart(1.0, x)[1]}" for role, x in wrong.items())
+        verdict = f"expected 1 up to {tolerance:g}: averaged by an EMA or a merge?"
+        yield broken(
+            demand,
+            measurement.name,
+            f"{told}{which}, {verdict}",
+            command("refresh", measurement.name),
+            value=max(wrong.values(), key=_distance),
+            limit=1.0,
+        )
+
+
+def _distance(length: float) -> float:
+    """From 1; NaN is farthest."""
+    return math.inf if math.isnan(length) else abs(length - 1)
 
 
 def _tolerance(demand: Demand, measurement: Measurement) -> float:

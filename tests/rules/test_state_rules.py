@@ -1,5 +1,7 @@
 """Norm states: tolerances, stacks, half precision, empty weights."""
 
+import math
+
 import pytest
 from rule_records import NAN, demand, finding, findings, normed, spectral, unknown, weight_norm
 
@@ -75,12 +77,24 @@ def test_a_tolerance_that_is_said_counts_for_every_dtype():
     assert not findings(demand("unit-vectors", tolerance=0.01), each)
 
 
-def test_u_and_v_are_told_apart():
-    each = normed(spectral(u_norm=0.5, v_norm=NAN))
-    u, v = findings(demand("unit-vectors"), each)
-    assert u.message == "‖u‖ is 0.5, expected 1 up to 0.001: averaged by an EMA or a merge?"
-    assert v.message.startswith("‖v‖ is NaN")
-    assert (u.value, u.limit) == (0.5, 1.0)
+@pytest.mark.parametrize(
+    ("u_norm", "v_norm", "lengths", "worst"),
+    [
+        (0.5, 1.0, "‖u‖ is 0.5", 0.5),
+        (1.0, 1.25, "‖v‖ is 1.25", 1.25),
+        (0.5, 0.25, "‖u‖ is 0.5 and ‖v‖ is 0.25", 0.25),
+    ],
+)
+def test_u_and_v_are_one_finding(u_norm, v_norm, lengths, worst):
+    found = finding(demand("unit-vectors"), normed(spectral(u_norm=u_norm, v_norm=v_norm)))
+    assert found.message == f"{lengths}, expected 1 up to 0.001: averaged by an EMA or a merge?"
+    assert (found.value, found.limit) == (worst, 1.0)
+
+
+def test_a_length_that_is_nan_is_farthest_from_one():
+    found = finding(demand("unit-vectors"), normed(spectral(u_norm=0.0, v_norm=NAN)))
+    assert math.isnan(found.value)
+    assert "‖v‖ is NaN" in found.message
 
 
 def test_zero_rows_under_a_weight_norm_are_counted_by_the_note():
