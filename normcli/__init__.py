@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from normcli.commands.apply import apply
     from normcli.commands.check import check
     from normcli.commands.convert import convert
+    from normcli.commands.explain import explain
     from normcli.commands.initialize import initialize
     from normcli.commands.initialize_checkpoint import initialize_checkpoint
     from normcli.commands.inspect import inspect
@@ -23,6 +24,7 @@ __all__ = [
     "apply",
     "check",
     "convert",
+    "explain",
     "initialize",
     "initialize_checkpoint",
     "inspect",
