@@ -300,6 +300,38 @@ def test_a_weight_without_an_effective_weight_is_recorded_and_said(here):
     assert "note: unknown.pt: 1 weight without numbers" in done.stderr
 
 
+def test_a_folder_of_shards_is_known_by_its_name_and_has_the_weights_of_all(here):
+    folder = here / "model"
+    folder.mkdir()
+    shards = {"a.w": "model-1.safetensors", "b.w": "model-2.safetensors"}
+    for name, shard in shards.items():
+        save_file({name: drawn(3, 3)}, folder / shard)
+    index = {"metadata": {}, "weight_map": shards}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    written(here, "model/")
+    assert {name: set(weights) for name, weights in held(here).items()} == {"model": set(shards)}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+def test_a_file_name_that_is_no_utf_8_is_kept(here):
+    name = os.fsdecode(b"\xff.pt")
+    (here / "gan.pt").rename(here / name)
+    written(here, name)
+    assert (here / NAME).read_bytes().isascii()
+    assert set(json.loads((here / NAME).read_bytes())["checkpoints"]) == {name}
+    assert f"left {NAME} as it was" in baseline(here, "update", name).stderr
+
+
+def test_a_file_that_was_laid_out_by_hand_keeps_what_it_says(here):
+    written(here, "gan.pt", "one.safetensors")
+    content = json.loads((here / NAME).read_bytes())
+    content["checkpoints"]["one.safetensors"]["w"]["frobenius"] = 1.23456789
+    (here / NAME).write_text(json.dumps(content, indent=2))
+    assert "0 changed, 0 new, 0 gone" in baseline(here, "update", "gan.pt").stderr
+    assert json.loads((here / NAME).read_bytes()) == content
+    assert len(lines(here)) == 10
+
+
 def test_nan_is_recorded_and_compares_as_unchanged(here):
     torch.save({"w": torch.full((2, 2), torch.nan)}, here / "nan.pt")
     written(here, "nan.pt")
