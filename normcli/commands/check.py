@@ -77,6 +77,8 @@ def check(
         UsageError: An option cannot be meant.
         CheckpointError: The baseline cannot be read.
     """
+    if not paths:
+        raise UsageError("no checkpoint to check", hint="a gate never passes what it did not read")
     held = _Held.to(policy, baseline, fail_on, today)
     how = Demanded(
         held.policy,

@@ -72,17 +72,19 @@ def judge(
     """
     findings: list[Finding] = []
     covered = []
+    looked_at: set[str] = set()
     named = {each.name: each for each in report.measurements}
     for index, demand in enumerate(policy.demands):
         case = _case(report, demand, baseline)
         covered.append(len(case.selected))
+        looked_at.update(each.name for each in case.selected)
         findings += (replace(each, demand=index) for each in _unmatched(report, demand))
         for finding in RULES[demand.rule].find(case, demand):
             about = named.get(finding.weight)
             ignored = _ignored(finding, about, policy.ignores, today)
             findings.append(replace(finding, demand=index, ignored=ignored))
     findings += _lapsed(policy.ignores, today)
-    return Checked(report, tuple(findings), tuple(covered))
+    return Checked(report, tuple(findings), tuple(covered), len(looked_at))
 
 
 def straddling(

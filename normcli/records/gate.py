@@ -143,11 +143,13 @@ class Checked:
         findings: In the order of the demands; those of the policy itself last.
         covered: Of each demand of the policy: how many weights it looked at (0 for one that looks
             at the checkpoint as a whole).
+        looked_at: How many tensors some demand looked at.
     """
 
     report: Report
     findings: tuple[Finding, ...] = ()
     covered: tuple[int, ...] = ()
+    looked_at: int = 0
 
     @property
     def counted(self) -> tuple[Finding, ...]:
@@ -199,10 +201,12 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was read and nothing fails."""
-        return not self.unread and not self.failing
+        """Whether everything was read and nothing fails; a gate that saw nothing does not pass."""
+        return self.exit_code == 0
 
     @property
     def exit_code(self) -> int:
-        """2 where something could not be read, 1 where the gate found something, else 0."""
-        return 2 if self.unread else 1 if self.failing else 0
+        """2 where something, or everything, was not read; 1 where the gate found something."""
+        if self.unread or not self.checked:
+            return 2
+        return 1 if self.failing else 0

@@ -23,7 +23,7 @@ def write_concise(document: GateDocument, page: Page) -> None:
 
 
 def closing(document: GateDocument) -> str:
-    """The last line: `failed: 1 error in 1 checkpoint · 41 weights checked`."""
+    """The last line: `failed: 1 error in 1 checkpoint · 41 tensors checked`."""
     return f"{outcome(document.verdict)}: {' · '.join(summary(document))}"
 
 

@@ -90,9 +90,9 @@ def found(verdict: Verdict) -> str:
 
 
 def looked_at(verdict: Verdict) -> list[str]:
-    """How many weights were checked, and what does not count or was left out, and why."""
-    weights = sum(len(each.report.measurements) for each in verdict.checked)
-    parts = [f"{numbers.counted(weights, 'weight')} checked"]
+    """How many tensors were checked, and what does not count or was left out, and why."""
+    tensors = sum(each.looked_at for each in verdict.checked)
+    parts = [f"{numbers.counted(tensors, 'tensor')} checked"]
     ignored = sum(len(each.findings) - len(each.counted) for each in verdict.checked)
     parts += [f"{numbers.count(ignored)} ignored"] if ignored else []
     skipped = tuple(one for each in verdict.checked for one in each.report.skipped)

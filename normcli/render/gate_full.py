@@ -47,7 +47,7 @@ def _checkpoint(console: Console, page: Page, checked: Checked, policy: Policy) 
     rest = [
         escaped(report.format),
         numbers.size(sum(each.nbytes for each in report.files)),
-        f"{numbers.counted(len(report.measurements), 'weight')} checked",
+        f"{numbers.counted(checked.looked_at, 'tensor')} checked",
         *([] if checked.counted else ["nothing found"]),
     ]
     say(console, page, ("bold", _fitted(report.path, page, 0)), ("dim", f"  {' · '.join(rest)}"))

@@ -146,7 +146,7 @@ SMALL = Report(
 )
 EVIL = Report(NASTY, "torch-zip", (InputFile("x", 9),), SHARDED.measurements)
 
-PASSING = Verdict(POLICY, (Checked(SMALL, (), (1, 0, 0, 0)),))
+PASSING = Verdict(POLICY, (Checked(SMALL, (), (1, 0, 0, 0), 1),))
 FAILING = Verdict(
     POLICY,
     (
@@ -154,18 +154,19 @@ FAILING = Verdict(
             GAN,
             (STALE, KNOWN, FOR_GOOD, ABOVE, NAN, UNMATCHED, LAPSED),
             (7, 4, 0, 0),
+            7,
         ),
-        Checked(SMALL, (), (1, 0, 0, 0)),
-        Checked(Report("/nowhere/x y.pt", "torch-zip", ()), (STALE, STALE), (0, 0, 0, 0)),
+        Checked(SMALL, (), (1, 0, 0, 0), 1),
+        Checked(Report("/nowhere/x y.pt", "torch-zip", ()), (STALE, STALE), (0, 0, 0, 0), 0),
     ),
     (Unread("./broken.pt", "is neither a zip nor a pickle", "look at it with file(1)"),),
 )
-WARNED = Verdict(POLICY, (Checked(SMALL, (STALE,), (1, 1, 0, 0)),))
+WARNED = Verdict(POLICY, (Checked(SMALL, (STALE,), (1, 1, 0, 0), 1),))
 STRICT = Verdict(Policy(POLICY.demands, fail_on="warning"), WARNED.checked)
-NEVER = Verdict(Policy(POLICY.demands, fail_on="never"), (Checked(GAN, (ABOVE,), (7, 4, 0, 0)),))
+NEVER = Verdict(Policy(POLICY.demands, fail_on="never"), (Checked(GAN, (ABOVE,), (7, 4, 0, 0), 7),))
 EVILS = Verdict(
     Policy(POLICY.demands, path=NASTY),
-    (Checked(EVIL, (HOSTILE,), (1, 0, 0, 0)),),
+    (Checked(EVIL, (HOSTILE,), (1, 0, 0, 0), 1),),
     (Unread(NASTY, f"{NASTY} is\nodd", NASTY),),
 )
 EMPTY = Verdict(POLICY)
@@ -177,7 +178,7 @@ def _of(number):
     return Finding("spectral-limit", "error", weight, f"σ₁ ≥ {number + 2} is above 1", demand=0)
 
 
-MANY = Verdict(POLICY, (Checked(GAN, tuple(map(_of, range(1000))), (1000, 0, 0, 0)),))
+MANY = Verdict(POLICY, (Checked(GAN, tuple(map(_of, range(1000))), (1000, 0, 0, 0), 1000),))
 DEEP = Measurement(
     "",
     "half.weight",
@@ -205,6 +206,7 @@ FOREIGN = Verdict(
             ),
             (FOR_GOOD,),
             (1, 0, 0, 0),
+            1,
         ),
     ),
 )
