@@ -11,7 +11,7 @@ from normcli.commands.pin import expect
 from normcli.errors import CheckpointError, UsageError, closest
 from normcli.formats import open_checkpoint
 from normcli.gate.baseline import file_name, read_baseline
-from normcli.gate.judging import judge, lacking
+from normcli.gate.judging import judge, lacking, seen
 from normcli.gate.policy import built_in, with_drift
 from normcli.gate.reading import read_reports
 from normcli.records import FAIL_ON, Checked, Unread, Verdict
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from normcli.commands.demanded import Observe
-    from normcli.records import Axis, Policy, Recorded
+    from normcli.records import Axis, Policy, Recorded, Report
 
     Baselines = Mapping[str, Mapping[str, Recorded]]
 
@@ -122,7 +122,7 @@ def _checked(
                 expect(checkpoint, expect_sha256)
             recorded = held.recorded(path)
             report = how.report(checkpoint, recorded, observe)
-        return judge(report, held.policy, baseline=recorded, today=held.today)
+        return held.judged(report, recorded)
     except CheckpointError as error:
         return Unread(path, error.message, error.hint)
     except OSError as error:
@@ -157,7 +157,7 @@ def check_report(
         if missing:
             hint = "normcli inspect PATH --all --format json measures everything"
             raise CheckpointError(missing, where=str(path), hint=hint)
-        checked.append(judge(report, held.policy, baseline=recorded, today=held.today))
+        checked.append(held.judged(report, recorded))
     return Verdict(held.policy, tuple(checked))
 
 
@@ -192,6 +192,11 @@ class _Held:
         if baseline is None:
             return cls(policy, None, day)
         return cls(with_drift(policy), read_baseline(baseline), day)
+
+    def judged(self, report: Report, recorded: Mapping[str, Recorded] | None) -> Checked:
+        """What is found in a checkpoint."""
+        found = judge(report, self.policy, baseline=recorded, today=self.today)
+        return seen(found, self.policy)
 
     def recorded(self, path: str) -> Mapping[str, Recorded] | None:
         """What the baseline has of a checkpoint: empty where it does not know it."""

@@ -11,7 +11,7 @@ from normcli.commands.choice import listed
 from normcli.commands.inspect import hashed_files
 from normcli.commands.progress import Progress
 from normcli.gate.judging import needed, straddling
-from normcli.records import Measurement, NormState, Report, StateValues
+from normcli.records import MEASURABLE, Measurement, NormState, Report, StateValues
 from normcli.stream import background, default_budget, default_workers
 
 if TYPE_CHECKING:
@@ -133,7 +133,10 @@ class _Run:
             budget=self.how.memory or default_budget(),
         )
         for weight, measurement in zip(members, results, strict=True):
-            self._keep(weight, measurement)
+            if measurement.problem and "nan" in options.metrics and isinstance(weight, NormState):
+                self._keep(weight, _with_stored(self.checkpoint, weight, measurement))
+            else:
+                self._keep(weight, measurement)
 
     def _keep(self, weight: Weight, measurement: Measurement) -> None:
         self.done[weight.name] = measurement
@@ -145,6 +148,16 @@ class _Run:
 
     def _in_order(self) -> tuple[Measurement, ...]:
         return tuple(self.done[weight.name] for weight in self.weights)
+
+
+def _with_stored(checkpoint: Checkpoint, state: NormState, measurement: Measurement) -> Measurement:
+    """With the NaN and Inf of what is stored, where no effective weight can be told."""
+    from normcli import linalg
+
+    parts = [part for part in state.parts.values() if part.dtype in MEASURABLE]
+    found = [linalg.census_of_pieces(partial(checkpoint.pieces, part.name)) for part in parts]
+    nan, inf = sum(each.nan for each in found), sum(each.inf for each in found)
+    return replace(measurement, nan=nan, inf=inf)
 
 
 def _told(weight: Weight) -> Measurement:

@@ -9,6 +9,7 @@ from normcli.formats.spelling import quoted
 from normcli.records import MEASURABLE, Checked, Finding, Ignored, Measurement, NormState
 from normcli.rules import RULES
 from normcli.rules.base import Case
+from normcli.rules.naming import by_name
 from normcli.selection import chosen, matcher
 
 if TYPE_CHECKING:
@@ -80,11 +81,19 @@ def judge(
         looked_at.update(each.name for each in case.selected)
         findings += (replace(each, demand=index) for each in _unmatched(report, demand))
         for finding in RULES[demand.rule].find(case, demand):
-            about = named.get(finding.weight)
-            ignored = _ignored(finding, about, policy.ignores, today)
+            ignored = _ignored(finding, named.get(finding.weight), policy.ignores, today)
             findings.append(replace(finding, demand=index, ignored=ignored))
     findings += _lapsed(policy.ignores, today)
     return Checked(report, tuple(findings), tuple(covered), len(looked_at))
+
+
+def seen(checked: Checked, policy: Policy) -> Checked:
+    """With a finding where a checkpoint holds no tensor, whatever the policy demands."""
+    if checked.report.measurements or any(each.rule == "coverage" for each in policy.demands):
+        return checked
+    message = "holds no tensor that could be looked at"
+    empty = Finding("coverage", "error", "", message, fix="see what is in it with normcli ls --all")
+    return replace(checked, findings=(*checked.findings, empty))
 
 
 def straddling(
@@ -131,10 +140,17 @@ def _ignored(
     for ignore in ignores:
         if ignore.rule != finding.rule or (ignore.until is not None and today > ignore.until):
             continue
-        if not ignore.weights or (about is not None and matcher(ignore.weights)(about)):
+        if not ignore.weights or _means(ignore.weights, finding.weight, about):
             until = "" if ignore.until is None else ignore.until.isoformat()
             return Ignored(ignore.reason, until)
     return None
+
+
+def _means(patterns: Sequence[str], name: str, about: Measurement | None) -> bool:
+    """Whether globs mean a weight; one that was not measured has no KEY but its name."""
+    if about is not None:
+        return matcher(patterns)(about)
+    return bool(name) and by_name(patterns)(name)
 
 
 def _lapsed(ignores: Iterable[Ignore], today: date) -> Iterator[Finding]:

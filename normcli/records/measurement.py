@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # How the upper end of a bracket of σ₁ is vouched for.
 CERTIFICATES = ("probabilistic", "deterministic", "none")
 DEVICES = ("cpu", "cuda", "mps")  # where spectral norms can be computed, as torch names them
+UNKNOWN = "unknown parametrization"  # how the problem of a state begins that nobody can tell
 STALE = 0.05  # |1 − σ_stored/σ₁| beyond which u and v are called stale
 
 
@@ -124,8 +125,8 @@ class Measurement:
         matrix_shape: (m, n) of the matrix that the spectral norm is of.
         state: Of its norm state; None for a plain weight.
         frobenius: ‖W‖_F = √Σ|w|², accumulated in float64; NaN or Inf where the weight holds one.
-        nan: Number of NaN entries.
-        inf: Number of infinite entries.
+        nan: Number of NaN entries; where no effective weight can be told, of all stored parts.
+        inf: Number of infinite entries, likewise.
         zero_rows: Number of rows of the matrix that are all zero.
         spectral_norm: Exact σ₁ with its bracket.
         power_iteration: What a power iteration says.
@@ -160,6 +161,11 @@ class Measurement:
     def name(self) -> str:
         """`SECTION/KEY` of the weight."""
         return full_name(self.section, self.key)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is under a parametrization that only its own code can tell."""
+        return self.problem.startswith(UNKNOWN)
 
     def to_record(self) -> dict[str, Any]:
         """The weight as in the JSON report: plain values; absent is not asked for or not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from normcli.records import NormState
+from normcli.records import UNKNOWN, NormState
 from normcli.reparam.axes import spectral_axes, spectral_problem, weight_norm_axes
 
 if TYPE_CHECKING:
@@ -172,5 +172,5 @@ def _unknown(key: str, rests: Mapping[str, TensorRef], reason: str) -> NormState
         axes=(),
         shape=weight.shape,
         dtype=weight.dtype,
-        problem=f"unknown parametrization: {reason}",
+        problem=f"{UNKNOWN}: {reason}",
     )

@@ -36,7 +36,7 @@ def stale_state(case: Case, demand: Demand) -> Iterator[Finding]:
     tolerance = demand.parameters["tolerance"]
     for each in case.selected:
         if each.problem:
-            yield untold(demand, each)
+            yield from _unfit(demand, each)
             continue
         for norm, which in _spectral(each):
             if norm.staleness is None:
@@ -60,7 +60,7 @@ def unit_vectors(case: Case, demand: Demand) -> Iterator[Finding]:
     """
     for each in case.selected:
         if each.problem:
-            yield untold(demand, each)
+            yield from _unfit(demand, each)
             continue
         for norm, which in _spectral(each):
             if norm.u_norm is None:
@@ -82,7 +82,7 @@ def degenerate_state(case: Case, demand: Demand) -> Iterator[Finding]:
     """
     for each in case.selected:
         if each.problem:
-            yield untold(demand, each)
+            yield from _unfit(demand, each)
         elif each.parameters:
             for norm, which in _spectral(each):
                 yield from _degenerate(demand, each, norm, which)
@@ -96,18 +96,22 @@ def orphan_state(case: Case, demand: Demand) -> Iterator[Finding]:
     Why:
         `weight_orig` without `weight_u`, a `weight_v` beside a plain weight, or one weight in two
         layouts is what a partial load, a filter on names or a merge of two formats leaves behind.
-        What the model computes with then depends on who loads it. A parametrization that normcli
-        does not know belongs here too: nobody can tell its effective weight without its code.
+        What the model computes with then depends on who loads it.
 
     Fix:
         Take out the parts that are too much, or add the missing ones from the checkpoint that has
-        them; `normcli ls --all PATH` shows all names. A custom parametrization is best removed by
-        its own code before saving, or ignored with the reason.
+        them; `normcli ls --all PATH` shows all names.
     """
     for each in case.selected:
-        if each.problem:
+        if each.problem and not each.is_unknown:
             fix = "take out the parts that are too much, or add the missing ones"
             yield broken(demand, each.name, each.problem, fix)
+
+
+def _unfit(demand: Demand, measurement: Measurement) -> Iterator[Finding]:
+    """That a norm contradicts itself; a parametrization of another kind is no norm at all."""
+    if not measurement.is_unknown:
+        yield untold(demand, measurement)
 
 
 def _norms(measurement: Measurement) -> Sequence[StateValues]:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm
 
 from normcli.commands.check import check
+from normcli.errors import UsageError
 from normcli.records import Demand, Ignore, Policy
 from normcli.rules import RULES
 
@@ -225,6 +226,47 @@ def test_an_ignore_counts_until_its_last_day(tmp_path):
         assert len(verdict.checked[0].counted) == counts
     lapsed = verdict.checked[0].findings[-1]
     assert (lapsed.severity, lapsed.rule) == ("warning", "finite")
+
+
+def orthogonal(value):
+    layer = parametrizations.orthogonal(nn.Linear(3, 3))
+    state = layer.state_dict()
+    state["parametrizations.weight.original"][0, 1] = value
+    return state
+
+
+def test_a_parametrization_of_another_kind_is_said_and_its_parts_are_looked_at(tmp_path):
+    torch.save(orthogonal(0.5), tmp_path / "model.pt")
+    verdict = check([tmp_path / "model.pt"])
+    assert verdict.passed
+    assert {(each.rule, each.severity) for each in verdict.checked[0].findings} == {
+        ("nonzero", "warning"),
+        ("coverage", "warning"),
+    }
+    torch.save(orthogonal(NAN), tmp_path / "model.pt")
+    (error,) = check([tmp_path / "model.pt"]).failing
+    assert (error.rule, error.weight, error.value) == ("finite", "weight", 1)
+
+
+def test_an_ignore_reaches_what_was_not_measured(tmp_path):
+    torch.save({**with_value(1.0), "sparse": torch.eye(3).to_sparse()}, tmp_path / "model.pt")
+    for pattern, passed in (("spar*", True), ("dense", False)):
+        held = policy("coverage", ignores=[Ignore("coverage", "known", (pattern,))])
+        verdict = check([tmp_path / "model.pt"], policy=held, fail_on="warning")
+        assert verdict.passed is passed
+
+
+def test_a_checkpoint_without_tensors_never_passes(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "model.pt")
+    for held in (None, policy("finite"), policy("stale-state")):
+        verdict = check([tmp_path / "model.pt"], policy=held)
+        assert verdict.exit_code == 1
+        assert [each.rule for each in verdict.failing] == ["coverage"]
+
+
+def test_no_checkpoint_is_a_mistake():
+    with pytest.raises(UsageError, match="no checkpoint to check"):
+        check([])
 
 
 def test_what_cannot_be_read_never_passes(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from normcli.gate.judging import judge, straddling
@@ -62,6 +63,12 @@ def empty(key="empty.weight"):
 def nan_weight(key="bad.weight"):
     """What is measured of a weight with one NaN."""
     return weight(key, frobenius=NAN, nan=1, spectral_norm=sigma(NAN, NAN, NAN), stable_rank=NAN)
+
+
+def contradicting():
+    """A weight whose norm is stored twice: no number either."""
+    problem = "stored in two layouts, legacy and parametrized, expected one"
+    return replace(unknown(), notes=(problem,), problem=problem)
 
 
 def unknown(key="odd.weight"):

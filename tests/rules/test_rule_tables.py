@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rule_records import (
+    contradicting,
     demand,
     empty,
     findings,
@@ -124,6 +125,7 @@ TABLE = {
             (normed(spectral(staleness=-0.05)),),
             (normed(weight_norm()),),
             (weight(),),
+            (unknown(),),
         ),
         (
             (normed(spectral(staleness=0.0501)),),
@@ -131,7 +133,7 @@ TABLE = {
             (normed(spectral(staleness=float("nan"))),),
             (normed(spectral(staleness=None, sigma_stored=0.0, original_spectral_norm=0.0)),),
             (normed(spectral(staleness=None, original_spectral_norm=None)),),
-            (unknown(),),
+            (contradicting(),),
         ),
     ),
     "unit-vectors": Row(
@@ -141,6 +143,7 @@ TABLE = {
             (normed(spectral(v_norm=None)),),
             (normed(spectral(u_norm=1.015), dtype="float16"),),
             (normed(weight_norm()),),
+            (unknown(),),
         ),
         (
             (normed(spectral(u_norm=1.002)),),
@@ -148,7 +151,7 @@ TABLE = {
             (normed(spectral(u_norm=1.03), dtype="bfloat16"),),
             (normed(spectral(u_norm=float("nan"))),),
             (normed(spectral(u_norm=None)),),
-            (unknown(),),
+            (contradicting(),),
         ),
     ),
     "degenerate-state": Row(
@@ -157,6 +160,7 @@ TABLE = {
             (normed(spectral()),),
             (normed(weight_norm()),),
             (normed(StateValues("pruning", "legacy")),),
+            (unknown(),),
         ),
         (
             (normed(spectral(sigma_stored=0.0)),),
@@ -167,13 +171,13 @@ TABLE = {
             (normed(weight_norm(), nan=4),),
             (normed(weight_norm(), notes=("v is zero in 1 of 8 rows: NaN",)),),
             (normed(weight_norm(g_max=float("inf"))),),
-            (unknown(),),
+            (contradicting(),),
         ),
     ),
     "orphan-state": Row(
         demand("orphan-state"),
-        ((weight(),), (normed(spectral()),)),
-        ((unknown(),), (weight(problem="'fc.weight_u' beside 'fc.weight'"),)),
+        ((weight(),), (normed(spectral()),), (unknown(),)),
+        ((contradicting(),), (weight(problem="'fc.weight_u' beside 'fc.weight'"),)),
     ),
     "layout": Row(
         demand("layout", layout="legacy"),
@@ -345,14 +349,14 @@ def test_the_warnings_are_those_of_the_specification():
     "name", [name for name, rule in RULES.items() if rule.needs and not rule.compares]
 )
 def test_no_rule_on_numbers_passes_a_weight_that_has_none(name):
-    """A state without numbers, and one of which only the header was read."""
+    """A state that contradicts itself, and one of which only the header was read."""
     row = TABLE[name]
     unread = normed(spectral(sigma_stored=None, u_norm=None, v_norm=None, staleness=None))
     numbers = dict.fromkeys(
         (*("frobenius", "nan", "inf", "zero_rows", "spectral_norm", "stable_rank"), *GATE_METRICS)
     )
     bare = weight(**numbers, state=unread.state)
-    assert findings(row.asked, unknown())
+    assert findings(row.asked, contradicting())
     assert findings(row.asked, bare)
 
 

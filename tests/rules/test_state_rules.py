@@ -3,7 +3,16 @@
 import math
 
 import pytest
-from rule_records import NAN, demand, finding, findings, normed, spectral, unknown, weight_norm
+from rule_records import (
+    NAN,
+    contradicting,
+    demand,
+    finding,
+    findings,
+    normed,
+    spectral,
+    weight_norm,
+)
 
 from normcli.records import StateValues
 
@@ -124,4 +133,5 @@ def test_nan_in_a_plain_pruned_weight_is_no_fault_of_a_norm():
 
 
 def test_an_orphan_says_what_stands_where():
-    assert finding(demand("orphan-state"), unknown()).message.startswith("unknown parametrization")
+    message = finding(demand("orphan-state"), contradicting()).message
+    assert message == "stored in two layouts, legacy and parametrized, expected one"
