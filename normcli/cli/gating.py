@@ -69,7 +69,8 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="REPORT",
-        help="Instead of PATH...: what 'normcli inspect --all --format json' has written.",
+        help="Instead of PATH...: what 'normcli check --format json' has written, or 'normcli "
+        "inspect --all' where it has the numbers that the policy needs.",
         rich_help_panel=PANEL,
     ),
 ]
