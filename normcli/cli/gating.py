@@ -1,5 +1,6 @@
 """The options of the gate, each spelled once, and what is refused before a checkpoint is read."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,13 +91,17 @@ GateFormat = Annotated[
 def policy(named: str | None) -> "Policy":
     """The policy of `--policy`, else the nearest one, else the built-in one.
 
+    The path of one that was found is said as seen from here: it is the same on every machine.
+
     Raises:
         UsageError: It is not there, or cannot be meant.
     """
     from normcli.gate.policy import built_in, find_policy, load_policy
 
-    path = find_policy(Path.cwd()) if named is None else Path(named)
-    return built_in() if path is None else load_policy(path)
+    if named is not None:
+        return load_policy(Path(named))
+    path = find_policy(Path.cwd())
+    return built_in() if path is None else load_policy(Path(os.path.relpath(path)))
 
 
 def repository(folder: Path) -> Path:

@@ -102,6 +102,14 @@ def test_the_nearest_policy_holds_and_one_that_is_named_wins(good, tmp_path):
     assert run("check", good, "--policy", lax, cwd=tmp_path).returncode == 0
 
 
+def test_the_policy_that_was_found_is_named_as_seen_from_here(good, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "below").mkdir()
+    policy(tmp_path / "normcli.toml", LIMIT.format(10.0))
+    assert "policy: normcli.toml" in run("check", good, cwd=tmp_path).stdout
+    assert "policy: ../normcli.toml" in run("check", good, cwd=tmp_path / "below").stdout
+
+
 def test_a_policy_beside_the_checkpoint_is_not_looked_for(tmp_path):
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     theirs.mkdir()
