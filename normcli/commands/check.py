@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from normcli.commands.choice import FLAT
 from normcli.commands.demanded import Demanded
 from normcli.commands.pin import expect
 from normcli.errors import CheckpointError, UsageError, closest
 from normcli.formats import open_checkpoint
 from normcli.gate.baseline import file_name, read_baseline
-from normcli.gate.judging import judge, lacking, seen
+from normcli.gate.judging import judge, lacking, seen, unlisted
 from normcli.gate.policy import built_in, with_drift
 from normcli.gate.reading import read_reports
 from normcli.records import FAIL_ON, Checked, Unread, Verdict
@@ -155,9 +156,9 @@ def check_report(
         recorded = held.recorded(report.path)
         missing = lacking(report, held.policy, has_baseline=recorded is not None)
         if missing:
-            hint = "normcli inspect PATH --all --format json measures everything"
+            hint = "normcli check PATH --format json with the same policy writes one that has it"
             raise CheckpointError(missing, where=str(path), hint=hint)
-        checked.append(held.judged(report, recorded))
+        checked.append(unlisted(held.judged(report, recorded), held.policy, FLAT))
     return Verdict(held.policy, tuple(checked))
 
 

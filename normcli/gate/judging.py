@@ -96,6 +96,23 @@ def seen(checked: Checked, policy: Policy) -> Checked:
     return replace(checked, findings=(*checked.findings, empty))
 
 
+def unlisted(checked: Checked, policy: Policy, reason: str) -> Checked:
+    """With a finding where tensors that a demand looks at were skipped by who wrote the report.
+
+    Args:
+        checked: From a report.
+        policy: That it was held to.
+        reason: With which a report lists tensors that it does not hold.
+    """
+    count = sum(each.reason == reason for each in checked.report.skipped)
+    if not count or not any(RULES[each.rule].scope == "tensors" for each in policy.demands):
+        return checked
+    message = f"{count} tensors are not in the report, so that no rule could look at them"
+    fix = "write it with normcli inspect --all, or with normcli check"
+    finding = Finding("coverage", "warning", "", message, fix=fix)
+    return replace(checked, findings=(*checked.findings, finding))
+
+
 def straddling(
     report: Report, policy: Policy, *, baseline: Mapping[str, Recorded] | None
 ) -> frozenset[str]:

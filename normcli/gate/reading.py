@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from normcli.errors import CheckpointError
 from normcli.formats.budgets import Budgets
+from normcli.formats.source import Source
 from normcli.formats.strict_json import parse_json, unique
 from normcli.records import (
     InputFile,
@@ -191,17 +192,17 @@ def read_reports(path: str | os.PathLike[str]) -> tuple[Report, ...]:
         CheckpointError: It is no report of version 1, or one of a run that could not read a path.
     """
     where = str(path)
+    source = Source(where)
     try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(error.strerror or str(error), where=where) from error
-    try:
+        raw = source.read(0, source.size)
         document = _Document.model_validate(parse_json(raw, "the report", Budgets(), unique))
     except ValidationError as error:
         raise CheckpointError(_said(error), where=where, hint=_HINT) from error
     except CheckpointError as error:
         error.where = error.where or where
         raise
+    finally:
+        source.close()
     if document.unread:
         message = f"is of a run that could not read {len(document.unread)} of its paths"
         raise CheckpointError(message, where=where, hint="a gate never passes what was not read")

@@ -201,9 +201,9 @@ METRIC_NAMES = (
     "power_iteration",
     "stable_rank",
     "state",
+    "constant",
 )
-# What only a gate asks for.
-GATE_METRICS = ("constant", "overflow")
+GATE_METRICS = ("overflow",)  # what only a gate asks for
 
 
 def plain(value: float | None) -> float | str | None:
