@@ -1,6 +1,8 @@
 """`normcli check`: no stream, terminal or locale changes a verdict."""
 
 import json
+import os
+import re
 import subprocess
 
 import pytest
@@ -121,6 +123,33 @@ def test_a_pipe_gets_the_findings_in_full(bad, tmp_path):
     told = run("check", bad, cwd=tmp_path)
     asked = run("check", bad, "-f", "full", cwd=tmp_path)
     assert without_time(told) == without_time(asked)
+
+
+@pytest.mark.parametrize("more", [{}, {"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_a_terminal_changes_no_verdict(either, more, tmp_path):
+    path, code = either
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "check", path.name], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        env=environment(**{"TERM": "xterm", "COLUMNS": "80", **more}), cwd=tmp_path,
+    )  # fmt: skip
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        shown = b"".join(_until_closed(screen)).decode()
+    assert process.wait(timeout=60) == code
+    assert ("\x1b[1;31merror" in shown) == (code == 1 and not more)
+    assert ("error: " in _without_escapes(shown)) == (code == 1)
+
+
+def _until_closed(screen):
+    try:
+        yield from iter(lambda: screen.read(4096), b"")
+    except OSError:  # Linux says so when nobody writes any more
+        return
+
+
+def _without_escapes(text):
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
 
 
 def test_a_narrow_terminal_is_kept_to(bad, tmp_path):
