@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normcli.commands.choice import FLAT
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from normcli.commands.demanded import Observe
+    from normcli.formats.base import Checkpoint
     from normcli.records import Axis, Policy, Recorded, Report
 
     Baselines = Mapping[str, Mapping[str, Recorded]]
@@ -75,8 +77,7 @@ def check(
         today: Day that ignores are held against; the machine's without.
 
     Raises:
-        UsageError: An option cannot be meant.
-        CheckpointError: The baseline cannot be read.
+        UsageError: An option cannot be meant, or the baseline cannot be read.
     """
     if not paths:
         raise UsageError("no checkpoint to check", hint="a gate never passes what it did not read")
@@ -94,12 +95,11 @@ def check(
         device=device,
         sha256=sha256,
     )
-    found = []
-    for path in map(str, paths):
-        watch = observe(path) if observe else None
-        found.append(
-            _checked(path, held, how, watch, budget_scale=budget_scale, expect_sha256=expect_sha256)
-        )
+    opened = _Opened(budget_scale, expect_sha256)
+    found = [
+        _checked(path, held, how, opened, observe(path) if observe else None)
+        for path in map(str, paths)
+    ]
     return Verdict(
         held.policy,
         tuple(each for each in found if isinstance(each, Checked)),
@@ -107,20 +107,43 @@ def check(
     )
 
 
+class _Opened:
+    """How checkpoints are opened, and which were so far: each is checked once.
+
+    A hook names every shard of a checkpoint, and each of them opens all.
+
+    Attributes:
+        scale: As `budget_scale` of `check`.
+        sha256: As `expect_sha256` of `check`.
+    """
+
+    def __init__(self, scale: float, sha256: str | None) -> None:
+        self.scale, self.sha256 = scale, sha256
+        self._seen: set[tuple[str, ...]] = set()
+
+    def is_new(self, checkpoint: Checkpoint) -> bool:
+        """Whether no shard before this one has named the same checkpoint."""
+        if len(checkpoint.files) == 1:
+            return True
+        path = Path(checkpoint.path)
+        folder = path if path.is_dir() else path.parent
+        key = (str(folder.resolve()), *(file.name for file in checkpoint.files))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+
 def _checked(
-    path: str,
-    held: _Held,
-    how: Demanded,
-    observe: Observe | None,
-    *,
-    budget_scale: float,
-    expect_sha256: str | None,
-) -> Checked | Unread:
-    """What is found in one checkpoint, or that it cannot be read."""
+    path: str, held: _Held, how: Demanded, opened: _Opened, observe: Observe | None
+) -> Checked | Unread | None:
+    """What is found in one checkpoint, or that it cannot be read; None where it was checked."""
     try:
-        with open_checkpoint(path, allow_opaque=True, budget_scale=budget_scale) as checkpoint:
-            if expect_sha256 is not None:
-                expect(checkpoint, expect_sha256)
+        with open_checkpoint(path, allow_opaque=True, budget_scale=opened.scale) as checkpoint:
+            if opened.sha256 is not None:
+                expect(checkpoint, opened.sha256)
+            if not opened.is_new(checkpoint):
+                return None
             recorded = held.recorded(path)
             report = how.report(checkpoint, recorded, observe)
         return held.judged(report, recorded)
@@ -149,6 +172,7 @@ def check_report(
 
     Raises:
         CheckpointError: It is no such report, or lacks a number that a demand needs.
+        UsageError: As in `check`.
     """
     held = _Held.to(policy, baseline, fail_on, today)
     checked = []
