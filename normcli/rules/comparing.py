@@ -24,7 +24,7 @@ _UPDATE = "normcli baseline update PATH, once the change is what it should be"
 def growth(case: Case, demand: Demand) -> Iterator[Finding]:
     """Neither σ₁ nor ‖W‖_F of a weight is more than `factor` times that of the baseline.
 
-    The lower end of the bracket of σ₁ counts: a weight is only said to have grown if it surely has.
+    The upper end of the bracket of σ₁ counts: a weight passes only if it surely has not grown.
     A weight that the baseline does not know cannot be compared, and that is a finding.
 
     Why:
@@ -109,9 +109,8 @@ def _grown(
         yield _incomparable(demand, measurement, metric)
         return
     norm = measurement.spectral_norm if metric == "spectral_norm" else None
-    least = norm.lower if norm else now
-    most = factor * before * (1 + ROUNDING)
-    if least <= most:
+    reached = norm.upper if norm else now
+    if reached <= factor * before * (1 + ROUNDING):
         return
     times = f" times {brief(before)}" if before else ""
     told, found = apart(factor, now / before) if before else (f"{factor:g}", "from 0")

@@ -230,10 +230,11 @@ TABLE = {
         (
             (weight(),),
             (weight(spectral_norm=sigma(2.0), frobenius=4.0),),
-            (weight(spectral_norm=sigma(2.1, 1.9, 2.2)),),
+            (weight(spectral_norm=sigma(1.9, 1.8, 2.0)),),
         ),
         (
             (weight(spectral_norm=sigma(2.1)),),
+            (weight(spectral_norm=sigma(1.9, 1.8, 2.2)),),
             (weight(frobenius=4.1),),
             (weight("new.weight"),),
             (nan_weight("fc.weight"),),
