@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import struct
-
 import pytest
 import torch
 from safetensors.torch import save_file
+from safetensors_files import GOOD, entry, packed
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats import open_checkpoint
-
-
-def packed(header, data=b"", *, length=None):
-    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(raw) if length is None else length) + raw + data
-
-
-def entry(begin, end, shape, dtype="F32", **more):
-    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end], **more}
-
-
-GOOD = {"a": entry(0, 8, [2]), "b": entry(8, 12, [])}
 
 BROKEN = [
     ("a hole", {"a": entry(0, 8, [2]), "b": entry(12, 16, [])}, 16, "'b' leaves a hole"),

@@ -9,21 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from shard_files import FIRST, GOOD, INDEX, SECOND, write
 
 from normcli.errors import ChangedError, CheckpointError, RefusedError
 from normcli.formats import open_checkpoint
-
-FIRST = "model-00001-of-00002.safetensors"
-SECOND = "model-00002-of-00002.safetensors"
-INDEX = "model.safetensors.index.json"
-GOOD = {"a": FIRST, "b": SECOND}
-
-
-def write(folder, weight_map=GOOD, *, index=INDEX, **more):
-    save_file({"a": torch.tensor([1.0])}, folder / FIRST)
-    save_file({"b": torch.tensor([2.0, 3.0])}, folder / SECOND)
-    (folder / index).write_text(json.dumps({"weight_map": weight_map, **more}))
-    return folder / index
 
 
 @pytest.mark.parametrize("given", [".", INDEX, FIRST, SECOND])

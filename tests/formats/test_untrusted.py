@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 import subprocess
 import sys
 import textwrap
@@ -14,6 +12,7 @@ import pytest
 from hostile import name, ordered_dict, pickle, row, table, tensor, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors_files import empty_tensors, entry, packed
 
 from normcli.errors import CheckpointError
 from normcli.formats import open_checkpoint
@@ -99,17 +98,12 @@ def peak_megabytes(path, scale=1.0):
 
 
 def safetensors_with(entries):
-    header = b"{" + b",".join(entries) + b"}"
-    return struct.pack("<Q", len(header)) + header
-
-
-def empty_tensors(count):
-    return [b'"t%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % n for n in range(count)]
+    return packed(b"{" + b",".join(entries) + b"}")
 
 
 EXPENSIVE = [
-    ("900,000 empty tensors", lambda: safetensors_with(empty_tensors(900_000)), "900000 tensors"),
-    ("as many as are allowed", lambda: safetensors_with(empty_tensors(290_000)), ""),
+    ("900,000 empty tensors", lambda: empty_tensors(900_000), "900000 tensors"),
+    ("as many as are allowed", lambda: empty_tensors(290_000), ""),
     ("lists", lambda: safetensors_with([b'"a":[' + b"[]," * 3_000_000 + b"[]]"]), "may"),
     ("objects", lambda: safetensors_with([b'"a":[' + b"{}," * 250_000 + b"{}]"]), ""),
     ("a long string", lambda: safetensors_with([b'"' + b"x" * 90_000_000 + b'":1']), ""),
@@ -178,9 +172,7 @@ def test_any_changed_byte_opens_or_is_a_checkpoint_error(tmp_path_factory, data)
 
 
 def safetensors_seed():
-    header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": {}}
-    raw = json.dumps(header).encode()
-    return struct.pack("<Q", len(raw)) + raw + os.urandom(8)
+    return packed({"a": entry(0, 8, [2]), "__metadata__": {}}, os.urandom(8))
 
 
 SEEDS = [
