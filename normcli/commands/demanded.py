@@ -57,7 +57,8 @@ class Demanded:
         weights, skipped, notes = listed(checkpoint, self.include, self.exclude, everything=True)
         needs = needed(self.policy, weights, has_baseline=baseline is not None)
         with background(partial(hashed_files, checkpoint, wanted=self.sha256)) as hashed:
-            run = _Run(self, checkpoint, weights, needs, observe)
+            total = sum(weight.nbytes for weight in weights)
+            run = _Run(self, checkpoint, weights, needs, observe, total)
             report = Report(checkpoint.path, checkpoint.format, checkpoint.files, run.measured())
             for rtol in _NARROWER:
                 open_ones = straddling(report, self.policy, baseline=baseline)
@@ -94,6 +95,7 @@ class _Run:
     weights: Sequence[Weight]
     needs: Mapping[str, frozenset[str]]
     observe: Observe | None
+    total: int
     done: dict[str, Measurement] = field(default_factory=dict)
     nbytes: int = 0
 
@@ -142,8 +144,7 @@ class _Run:
         self.done[weight.name] = measurement
         self.nbytes += weight.nbytes
         if self.observe is not None:
-            total = sum(each.nbytes for each in self.weights)
-            state = Progress(len(self.done), len(self.weights), self.nbytes, total)
+            state = Progress(len(self.done), len(self.weights), self.nbytes, self.total)
             self.observe(measurement, state)
 
     def _in_order(self) -> tuple[Measurement, ...]:
