@@ -46,11 +46,7 @@ class _Entry(NamedTuple):
 def read_safetensors(source: Source, budgets: Budgets) -> Header:
     """The header of a safetensors file, every rule of the format checked."""
     length = _header_length(source, budgets)
-    raw = source.read(8, length)
-    if not raw.startswith(b"{"):
-        raise CheckpointError("its header does not start with '{', as safetensors demands")
-    _check_count(raw, budgets)
-    entries = parse_json(raw, "its header", budgets, _object)
+    entries = parse_json(_raw_header(source, length, budgets), "its header", budgets, _object)
     if not isinstance(entries, dict):
         raise CheckpointError("its header is not an object of tensors")
     strings = entries.pop("__metadata__", {})
@@ -74,6 +70,15 @@ def _header_length(source: Source, budgets: Budgets) -> int:
             hint="the file is truncated; download it again",
         )
     return length
+
+
+def _raw_header(source: Source, length: int, budgets: Budgets) -> bytes:
+    """The JSON as it lies in the file."""
+    raw = source.read(8, length)
+    if not raw.startswith(b"{"):
+        raise CheckpointError("its header does not start with '{', as safetensors demands")
+    _check_count(raw, budgets)
+    return raw
 
 
 def _check_count(raw: bytes, budgets: Budgets) -> None:

@@ -36,12 +36,15 @@ def parse_json(raw: bytes, what: str, budgets: Budgets, hook: Callable[[Pairs], 
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{what} is not UTF-8 at byte {error.start}") from error
+    del raw  # the memory of a long one, where the caller did not keep it
     try:
         return json.loads(text, object_pairs_hook=hook, parse_constant=_no_constant)
     except RecursionError as error:
         raise CheckpointError(f"{what} nests too deep") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise CheckpointError(f"{what} is not JSON: {error}") from error
+    except ValueError as error:  # int() takes no more; its text tells how to switch that off
+        raise CheckpointError(f"{what} holds a number of thousands of digits") from error
 
 
 def unique(pairs: Pairs) -> dict[str, Any]:
@@ -69,4 +72,4 @@ def _check_memory(raw: bytes, what: str, budgets: Budgets) -> None:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a JSON number")
+    raise CheckpointError(f"{word} is not a JSON number")

@@ -85,7 +85,7 @@ class _Storages:
             case ("storage", StorageType(), _, _, _, tuple() | list()):
                 raise CheckpointError(
                     "holds a view of a storage, which torch has not written since version 0.4",
-                    hint="load it with torch and save it again",
+                    hint="where you trust it: load it with torch and save it again",
                 )
             case ("module", GlobalNode() as made, *_):
                 return made
@@ -128,7 +128,12 @@ def _records(
 
 
 def _check_count(count: int, node: StorageNode) -> None:
-    if count != node.numel or count < 0:
+    if node.numel < 0:
+        raise CheckpointError(
+            f"storage {quoted(node.key)} has {counted(node.numel)} elements in the pickle, "
+            "expected no negative number"
+        )
+    if count != node.numel:
         raise CheckpointError(
             f"storage {quoted(node.key)} has {count} elements, "
             f"its pickle says {counted(node.numel)}"
