@@ -2,91 +2,35 @@
 
 from __future__ import annotations
 
-import io
-import struct
 import time
-import zipfile
 import zlib
 
 import hostile
 import pytest
 import torch
+from zip_files import (
+    GOOD,
+    another_count,
+    broken_directory,
+    compressed,
+    encrypted,
+    encrypted_locally,
+    huge_count,
+    larger,
+    many_entries,
+    moved,
+    nul_name,
+    other_disk,
+    outside,
+    patched,
+    repacked,
+    shifted,
+    unequal,
+    with_entry,
+)
 
 from normcli.errors import CheckpointError, RefusedError
 from normcli.formats import open_checkpoint
-
-GOOD = hostile.archive(hostile.state_dict(a=hostile.tensor()))
-
-
-def repacked(change):
-    """The good archive after `change` was applied to a mutable copy."""
-    content = bytearray(GOOD)
-    change(content)
-    return bytes(content)
-
-
-def patched(old, new, *, count=-1):
-    assert GOOD.count(old) >= 1
-    return GOOD.replace(old, new, count)
-
-
-def with_entry(name, content=b"x"):
-    return hostile.archive(hostile.state_dict(a=hostile.tensor()), extra=[(name, content)])
-
-
-def central(content, name):
-    """Offset of the directory entry of that name."""
-    start = content.rindex(name) - 46
-    assert content[start : start + 4] == b"PK\x01\x02"
-    return start
-
-
-def encrypted(content):
-    content[central(content, b"archive/data/0") + 8] |= 1
-
-
-def encrypted_locally(content):
-    content[6] |= 1
-
-
-def moved(content):
-    """The directory says that data/0 begins where data.pkl does."""
-    struct.pack_into("<I", content, central(content, b"archive/data/0") + 42, 0)
-
-
-def outside(content):
-    struct.pack_into("<I", content, central(content, b"archive/data/0") + 42, len(content))
-
-
-def larger(content):
-    struct.pack_into("<II", content, central(content, b"archive/version") + 20, 5000, 5000)
-    struct.pack_into("<II", content, content.index(b"archive/version") - 12, 5000, 5000)
-
-
-def unequal(content):
-    struct.pack_into("<I", content, central(content, b"archive/data/0") + 24, 17)
-
-
-def another_count(content):
-    struct.pack_into("<HH", content, len(content) - 14, 3, 3)
-
-
-def huge_count(content):
-    struct.pack_into("<HH", content, len(content) - 14, 65000, 65000)
-
-
-def other_disk(content):
-    struct.pack_into("<H", content, len(content) - 18, 1)
-
-
-def broken_directory(content):
-    content[central(content, b"archive/data/0")] = 0
-
-
-def nul_name(content):
-    at = content.rindex(b"archive/version")
-    content[at + 8] = 0
-
 
 BROKEN = [
     ("junk in front", b"junk" + GOOD, "is not a checkpoint"),
@@ -132,28 +76,12 @@ def test_two_entries_of_one_name_are_refused(assert_refused):
 
 
 def test_something_in_front_of_the_first_entry_is_refused(assert_refused):
-    shifted = bytearray(b"PK\x03\x04" + bytes(28) + GOOD)
-    end = len(shifted) - 22
-    offset = struct.unpack_from("<I", shifted, end + 16)[0]
-    struct.pack_into("<I", shifted, end + 16, offset + 32)
-    at = offset + 32
-    while shifted[at : at + 4] == b"PK\x01\x02":
-        lengths = struct.unpack_from("<HHH", shifted, at + 28)
-        header = struct.unpack_from("<I", shifted, at + 42)[0]
-        struct.pack_into("<I", shifted, at + 42, header + 32)
-        at += 46 + sum(lengths)
-    assert_refused(bytes(shifted), "has 32 bytes before its first zip entry")
+    assert_refused(shifted(), "has 32 bytes before its first zip entry")
 
 
 @pytest.mark.parametrize("name", ["data.pkl", "data/0"])
 def test_a_compressed_record_is_refused(assert_refused, name):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed, zipfile.ZipFile(io.BytesIO(GOOD)) as good:
-        for info in good.infolist():
-            squeeze = info.filename == f"archive/{name}"
-            kind = zipfile.ZIP_DEFLATED if squeeze else zipfile.ZIP_STORED
-            packed.writestr(info.filename, good.read(info), compress_type=kind)
-    assert_refused(buffer.getvalue(), f"its record '{name}' is compressed", hint="unpack")
+    assert_refused(compressed(name), f"its record '{name}' is compressed", hint="unpack")
 
 
 def test_a_deflated_bomb_is_never_unpacked(opened):
@@ -190,16 +118,6 @@ def test_a_tensor_without_elements_does_not_vouch_for_its_record(opened):
     assert checkpoint.read("none").shape == (0,)
     with pytest.raises(CheckpointError, match="CRC-32"):
         checkpoint.read("a")
-
-
-def many_entries(count):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
-        packed.writestr("archive/data.pkl", hostile.state_dict(a=hostile.tensor()))
-        packed.writestr("archive/data/0", bytes(16))
-        for index in range(1, count - 1):
-            packed.writestr(zipfile.ZipInfo(f"archive/data/{index}"), b"")
-    return buffer.getvalue()
 
 
 def test_zip64_with_70000_entries_is_read(opened):
