@@ -42,4 +42,4 @@ def several(words: Iterable[str], *, most: int = 8) -> str:
 def _visible(character: str) -> str:
     if character.isprintable():
         return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return ascii(character)[1:-1]
