@@ -63,7 +63,7 @@ _FIELDS = (
             "'a' is not described by a dtype, a shape and two data_offsets", _HIDES),
     _broken("unknown dtype", {"a": entry(0, 8, [2], "F99")}, 8, "'a' has the unknown dtype 'F99'",
             "no gate has looked at it"),
-    _broken("negative size", {"a": entry(0, 8, [-2])}, 8, "'a' is not described by", _OUTSIDE),
+    _broken("size of -2", {"a": entry(0, 8, [-2])}, 8, "'a' is not described by", _OUTSIDE),
     _broken("size of 2^63", {"a": entry(0, 8, [2**63])}, 8, "'a' is not described by", _OUTSIDE),
     _broken("size that is a float", {"a": entry(0, 8, [2.0])}, 8, "'a' is not described by",
             _HIDES),

@@ -53,6 +53,13 @@ def _linked(folder):
     return snapshot / INDEX
 
 
+def _link_to_a_secret(path):
+    folder = path.parent / "elsewhere"
+    folder.mkdir()
+    (folder / "token").write_text("token of somebody")
+    path.symlink_to("elsewhere/token")
+
+
 def _replaced(replace):
     """Two shards and their index, the second shard replaced."""
 
@@ -103,6 +110,8 @@ _NAMES = (
 _FILES = (
     Case("shards linked to another folder", "F", _linked, READ, "",
          "the cache of Hugging Face is made of links"),
+    _refused("shard linked to no checkpoint", _replaced(_link_to_a_secret), "is not a checkpoint",
+             _OUTSIDE),
     _refused("shard linked to a device",
              _replaced(lambda path: path.symlink_to("/dev/zero")),
              "is a device, expected a regular file", "reads for ever"),
