@@ -12,7 +12,7 @@ _LONGEST = 80  # characters of a file's name for something that a message repeat
 
 def quoted(name: object) -> str:
     """A name in single quotes, on one line, printable ASCII or letters, cut when it is long."""
-    text = str(name)
+    text = name.decode("latin-1") if isinstance(name, bytes) else str(name)
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 20]}…{text[-16:]}"
     return f"'{''.join(map(_visible, text))}'"
