@@ -9,7 +9,7 @@ from normcli.errors import CheckpointError
 from normcli.formats.extents import Extent, check_view, data_bytes, overlaps
 from normcli.formats.opened import Header
 from normcli.formats.pickles.nodes import DictNode, SetNode
-from normcli.formats.spelling import quoted
+from normcli.formats.spelling import quoted, several
 from normcli.records import ITEMSIZE, Opaque, TensorRef, full_name
 
 if TYPE_CHECKING:
@@ -113,7 +113,11 @@ def torch_header(
         kind,
         tables.tensors,
         tables.extents,
-        {section: plain_metadata(node) for section, node in found.metadata.items()},
+        {
+            section: plain_metadata(node)
+            for section, node in found.metadata.items()
+            if isinstance(node, DictNode)
+        },
         tuple(found.skipped),
         opaque,
         _notes(found),
@@ -126,6 +130,9 @@ def _notes(found: Found) -> tuple[str, ...]:
     marked = sum(node.attributes for _, _, node in found.tensors)
     if marked:
         notes.append(f"Python attributes of {marked} tensors were ignored")
+    odd = [section for section, node in found.metadata.items() if not isinstance(node, DictNode)]
+    if odd:
+        notes.append(f"_metadata of {several(map(quoted, odd))} is no dictionary; it was ignored")
     if found.cycle:
         notes.append("a container in the pickle holds itself; it is named once")
     return tuple(notes)

@@ -9,9 +9,10 @@ import textwrap
 
 import hostile
 import pytest
-from hostile import name, ordered_dict, pickle, row, table, tensor, text
+from hostile import name, pickle, row, table, tensor, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opcodes import SNIPPETS
 from safetensors_files import empty_tensors, entry, packed
 
 from normcli.errors import CheckpointError
@@ -126,23 +127,8 @@ def test_a_header_takes_less_than_450_megabytes(tmp_path, build, said):
     assert said in output
 
 
-SNIPPETS = st.sampled_from(
-    [
-        b"N", b"(", b"t", b"]", b"}", b")", b"0", b"1", b"2", b"a", b"e", b"s", b"u", b"b", b"R",
-        b"o", b"\x81", b"\x85", b"\x86", b"\x87", b"\x88", b"\x8f", b"\x90", b"\x91", b"\x92",
-        b"\x93", b"\x94", b"Q", b"d", b"l", b"K\x01", b"q\x01", b"h\x01", b"h\x00", b"G" + bytes(8),
-        text("a"), text("_metadata"), text("latin1"), row(text("a")), hostile.storage(), tensor(),
-        tensor(shape=(2, 2), stride=(2, 1)), ordered_dict(), name("collections", "OrderedDict"),
-        name("torch._utils", "_rebuild_tensor_v2"), name("torch._utils", "_rebuild_parameter"),
-        name("torch._tensor", "_rebuild_from_type_v2"), name("torch", "FloatStorage"),
-        name("torch", "Size"), name("torch", "device"), name("_codecs", "encode"),
-        name("builtins", "set"), name("os", "system"), table((text("a"), tensor())),
-    ]
-)  # fmt: skip
-
-
 @settings(max_examples=400, deadline=None)
-@given(parts=st.lists(SNIPPETS, max_size=14), stop=st.booleans())
+@given(parts=st.lists(st.sampled_from(SNIPPETS), max_size=14), stop=st.booleans())
 def test_any_sequence_of_opcodes_opens_or_is_a_checkpoint_error(tmp_path_factory, parts, stop):
     data = b"\x80\x02" + b"".join(parts) + (b"." if stop else b"")
     path = tmp_path_factory.getbasetemp() / "fuzzed.pt"
