@@ -8,6 +8,7 @@ import zipfile
 
 import hostile
 
+NUMBERS = struct.pack("<4f", 1.0, -2.0, 0.5, 3.0)
 GOOD = hostile.archive(hostile.state_dict(a=hostile.tensor()))
 
 
@@ -111,7 +112,8 @@ def many_entries(count):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr("archive/data.pkl", hostile.state_dict(a=hostile.tensor()))
-        packed.writestr("archive/data/0", bytes(16))
-        for index in range(1, count - 1):
+        packed.writestr("archive/data/0", NUMBERS)
+        packed.writestr("archive/version", b"3\n")
+        for index in range(1, count - 2):
             packed.writestr(zipfile.ZipInfo(f"archive/data/{index}"), b"")
     return buffer.getvalue()

@@ -29,6 +29,7 @@ class Case:
             is refused, since that is decided from the header, and `inspect` for what is read.
         options: More arguments, such as `--allow-opaque`.
         barred: Why it cannot run here, empty where it can.
+        spends: Whether it is refused only once it has spent a budget: up to 450 MB, and seconds.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     command: str = ""
     options: tuple[str, ...] = ()
     barred: Callable[[], str] = lambda: ""
+    spends: bool = False
 
     @property
     def arguments(self) -> tuple[str, ...]:

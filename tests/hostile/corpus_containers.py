@@ -87,7 +87,9 @@ def _unread_bomb():
     """An entry that no tensor names."""
     packer = zlib.compressobj(wbits=-15)
     squeezed = packer.compress(bytes(50_000_000)) + packer.flush()
-    content = bytearray(with_entry("archive/extra", squeezed))
+    data = hostile.state_dict(a=hostile.tensor())
+    extra = [("archive/extra", squeezed)]
+    content = bytearray(hostile.archive(data, {"0": zip_files.NUMBERS}, extra=extra))
     for at in (zip_files.central(content, b"archive/extra"), content.index(b"archive/extra") - 30):
         shift = 2 if content[at : at + 4] == b"PK\x01\x02" else 0
         struct.pack_into("<H", content, at + 8 + shift, zipfile.ZIP_DEFLATED)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hostile
+from cases import NOTED, READ, REFUSED
 
 if TYPE_CHECKING:
     from cases import Case
@@ -41,6 +42,13 @@ class Outcome:
     events: tuple[str, ...]
     marked: bool
     paths: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`, or the exit code where there is none."""
+        if self.code == 0:
+            return NOTED if self.notes else READ
+        return REFUSED if self.code == 2 else f"exit {self.code}"
 
     @property
     def errors(self) -> list[str]:
