@@ -57,9 +57,9 @@ class Meter:
             raise _more_than(self.budgets.tensors, "tensors")
         self.memory(1000)
 
-    def visit(self) -> None:
-        """One more step of the walk that names the tensors."""
-        self._visits += 1
+    def visit(self, steps: int = 1) -> None:
+        """More steps of the walk that names the tensors."""
+        self._visits += steps
         if self._visits > self.budgets.steps:
             raise _more_than(self.budgets.steps, "containers to walk through")
 

@@ -27,7 +27,7 @@ from normcli.formats.spelling import key_text
 from normcli.records import Skipped, full_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from normcli.formats.meter import Meter
 
@@ -75,6 +75,7 @@ class _Walk:
         self._muted = False  # in optimizer state: only foreign objects are noted
         self._named = 0  # tensors and foreign objects seen so far
         self._plain: set[int] = set()  # containers that hold neither; not entered again
+        self._passed: set[int] = set()  # containers whose values the walk has gone through
 
     def enter(self, value: Value, path: Path) -> None:
         """Name what is below `value`; `path` leads to it, its own key last."""
@@ -86,7 +87,7 @@ class _Walk:
             self._skip("/".join(path) or LONE, value.kind)
             self._mutely(value.parts, path)
         elif isinstance(value, GlobalNode):
-            self.found.places.setdefault(value.what, ".".join(path))
+            self._place(value.what, path)
         elif isinstance(value, _CONTAINERS) and self._may_enter(value, path):
             before = self._named
             self._inside.add(id(value))
@@ -107,17 +108,29 @@ class _Walk:
 
     def _container(self, value: Value, path: Path) -> None:
         if isinstance(value, OpaqueNode):
-            self.found.places.setdefault(value.what, ".".join(path))
-        if is_optimizer(value, path[-1] if path else ""):
+            self._place(value.what, path)
+        key = path[-1] if path else ""
+        self._meter.created(len(key))
+        if is_optimizer(value, key, self._meter.visit):
             self._skip("/".join((*path, "…")), OPTIMIZER)
             self._mutely([value], path)
         elif is_module(value):
             self._module(value, "/".join(path), "", 0)
         else:
-            self._note_metadata(value, "/".join(path))
+            self._note_metadata(value, path)
+            self._pay_again(value)
             for key, item in _items(value):
                 if not isinstance(item, _SCALARS):
                     self.enter(item, (*path, key))
+
+    def _pay_again(self, container: Value) -> None:
+        """Steps for every value of a container that the walk goes through once more.
+
+        The first time is paid for by the opcodes that made the values; an alias costs none.
+        """
+        if id(container) in self._passed:
+            self._meter.visit(len(_values(container)))
+        self._passed.add(id(container))
 
     def _module(self, node: Value, section: str, prefix: str, depth: int) -> None:
         """A module as its state dict: dotted keys in one section."""
@@ -132,13 +145,19 @@ class _Walk:
             elif is_module(item):
                 self._place_module(item, section, prefix + key)
                 self._module(item, section, f"{prefix}{key}.", depth + 1)
-            else:
+            elif not isinstance(item, _SCALARS):
+                self._meter.created(len(prefix))
                 self.enter(item, (*filter(None, [section]), prefix + key))
 
     def _place_module(self, node: Value, section: str, key: str) -> None:
+        self._meter.created(len(key))
         if isinstance(node, OpaqueNode):
-            place = ".".join(filter(None, (section.replace("/", "."), key)))
-            self.found.places.setdefault(node.what, place)
+            self._place(node.what, tuple(filter(None, (section.replace("/", "."), key))))
+
+    def _place(self, what: str, path: Path) -> None:
+        if what not in self.found.places:
+            place = self.found.places[what] = ".".join(path)
+            self._meter.created(len(place))
 
     def _tensor(self, node: TensorNode, section: str, key: str) -> None:
         if self._muted:
@@ -161,8 +180,10 @@ class _Walk:
                 self.enter(item, (*path, key))
         self._muted = before
 
-    def _note_metadata(self, value: Value, section: str) -> None:
+    def _note_metadata(self, value: Value, path: Path) -> None:
         if isinstance(value, DictNode) and value.metadata is not None and not self._muted:
+            section = "/".join(path)
+            self._meter.created(len(section))
             self.found.metadata[section] = value.metadata
 
 
@@ -182,6 +203,19 @@ def _items(value: Value) -> Iterator[tuple[str, Value]]:
     if isinstance(value, SetNode):
         return _numbered(value.members)
     return _numbered(value) if isinstance(value, list | tuple) else iter(())
+
+
+def _values(value: Value) -> Collection[Value]:
+    """The same, without the names."""
+    if isinstance(value, DictNode):
+        return value.items
+    if isinstance(value, OpaqueNode):
+        return (*value.parts, *_values(value.state))
+    if isinstance(value, ScriptNode):
+        return _values(value.state)
+    if isinstance(value, SetNode):
+        return value.members
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _numbered(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:

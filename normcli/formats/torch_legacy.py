@@ -62,7 +62,8 @@ def _parsed(
 def _check_start(magic: Value, protocol: Value, system: Value) -> None:
     """Magic number, protocol version, and what machine wrote the file: the first three pickles."""
     if magic != _MAGIC or protocol != _PROTOCOL:
-        raise CheckpointError(f"is a legacy torch file of version {quoted(protocol)}, not 1001")
+        found = quoted(protocol) if isinstance(protocol, int | str) else "unknown"  # str() may hang
+        raise CheckpointError(f"is a legacy torch file of version {found}, not 1001")
     if not isinstance(system, DictNode):
         raise CheckpointError("its third pickle does not tell what machine wrote it")
 

@@ -106,7 +106,14 @@ def _dtype(descr: object) -> tuple[str, str]:
 def _described(descr: object) -> str:
     letter = descr.lstrip("<>|=")[:1] if isinstance(descr, str) else "V"
     what = _OTHERS.get(letter)
-    return f"{what} ({quoted(descr)})" if what else f"entries of numpy's dtype {quoted(descr)}"
+    return f"{what} ({_spelled(descr)})" if what else f"entries of numpy's dtype {_spelled(descr)}"
+
+
+def _spelled(descr: object) -> str:
+    try:
+        return quoted(descr)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number without end"
 
 
 def _check_size(found: int, expected: int, what: str) -> None:

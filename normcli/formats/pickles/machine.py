@@ -23,7 +23,7 @@ from normcli.formats.pickles.nodes import (
     TensorNode,
     UnreadTensor,
 )
-from normcli.formats.pickles.stack import DICT_MEMORY, PickleStack, Value
+from normcli.formats.pickles.stack import DICT_MEMORY, ITEM_MEMORY, PickleStack, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ class PickleMachine(PickleStack):
             made.parts.append(keywords)
 
     def _called(self, function: Value, args: tuple[Value, ...]) -> Value:
-        self.meter.memory(DICT_MEMORY)
+        self.meter.memory(DICT_MEMORY + ITEM_MEMORY * len(args))
         if not isinstance(function, GlobalNode):
             what = function.what if isinstance(function, OpaqueNode) else "a value"
             return OpaqueNode(what, [function, *args])
@@ -162,6 +162,7 @@ class PickleMachine(PickleStack):
             if key in CONSTANTS:  # known as a name, but nothing that torch calls
                 self._count(function)
             return OpaqueNode(function.what, list(args))
+        self.meter.memory(sum(map(_copy_memory, args)))
         made = call(function, args)
         if isinstance(made, bytes):
             self.meter.created(len(made))
@@ -191,6 +192,13 @@ def _remembering(tensor: AnyTensor, call: Call) -> AnyTensor:
         return replace(tensor, call=call)
     tensor.call = call
     return tensor
+
+
+def _copy_memory(value: Value) -> int:
+    """Bytes of a copy: one argument, taken from the memo, may be copied by every call."""
+    if isinstance(value, list | tuple):
+        return 2 * ITEM_MEMORY * len(value)
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def _is_script(node: GlobalNode) -> bool:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Value: TypeAlias = Any  # plain data or a node
 
 DICT_MEMORY = 200  # bytes of an empty node with its dict
-_ITEM_MEMORY = 60  # bytes of a place in a dict
+ITEM_MEMORY = 60  # bytes of a place in a dict; more than one in a list
+_PART_MEMORY = 200  # of a part of a tuple as a key: more than it takes, since each is checked
 _SCALARS = (str, int, float, bool, type(None), bytes)
 
 
@@ -180,7 +181,7 @@ class PickleStack:
             return
         if not isinstance(target, DictNode):
             raise CheckpointError(f"its pickle sets a key of what is no dict {self.place()}")
-        self.meter.memory(len(values) * _ITEM_MEMORY // 2)
+        self.meter.memory(len(values) * ITEM_MEMORY // 2)
         for key, value in zip(values[::2], values[1::2], strict=True):
             self._check_key(key)
             if key in target.items:
@@ -189,14 +190,16 @@ class PickleStack:
 
     def _check_key(self, key: Value) -> None:
         parts = key if isinstance(key, tuple) else (key,)
+        if parts is key:
+            self.meter.tuple_key()
+            self.meter.memory(_PART_MEMORY * len(key))
         for part in parts:
+            if isinstance(part, bytes) or (parts is key and isinstance(part, str)):
+                self.meter.created(len(part))  # a name spells it out
             if not isinstance(part, _SCALARS):
                 raise CheckpointError("its pickle has a dictionary key that is no plain scalar")
             if isinstance(part, int) and part.bit_length() > 64:
                 raise CheckpointError("its pickle has a dictionary key of more than 64 bits")
-        if parts is key:
-            self.meter.tuple_key()
-            self.meter.memory(8 * len(key))
 
     def append(self, values: list[Value]) -> None:
         """APPENDS, to the list on top."""

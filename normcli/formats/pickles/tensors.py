@@ -22,6 +22,7 @@ Args: TypeAlias = tuple[Any, ...]
 AnyTensor: TypeAlias = TensorNode | UnreadTensor
 
 _OWN = frozenset({"persistent", "_is_buffer", "_is_param"})  # attributes that torch itself sets
+_LONGEST = 1000  # sizes or strides: beyond what any tensor has, and a call goes through all of them
 _FLAGS = ("conj", "neg")  # bits that change what the stored numbers mean
 
 
@@ -103,7 +104,9 @@ def _tensor(
 
 
 def _integers(value: object) -> tuple[int, ...]:
-    if not isinstance(value, tuple | list) or any(type(number) is not int for number in value):
+    if not isinstance(value, tuple | list) or len(value) > _LONGEST:
+        raise TypeError
+    if any(type(number) is not int for number in value):
         raise TypeError
     return tuple(value)
 
