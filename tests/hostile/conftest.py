@@ -1,6 +1,6 @@
-"""The assembler of odd files is that of the readers' tests."""
+"""The assembler of odd files, the processes and the small disks are those of other tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent / "formats"))
+sys.path += [str(Path(__file__).parent.parent / room) for room in ("formats", "cli", "durable")]
