@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loads import BUILDERS
 from processes import Run, normcli, run
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def run_once(path: Path, load: Load, command: str) -> Run:
     if not command.startswith("convert"):
         return run(line)
     written = path.with_name("written.pt" if path.suffix == ".safetensors" else "w.safetensors")
-    result = run([*line, "--output", str(written)])
+    result = run([*line, "--quiet", "--output", str(written)])
     written.unlink()
     return result
 
@@ -130,6 +129,8 @@ def main() -> None:
     parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write is not None:
+        from loads import BUILDERS  # torch: not in the process that the others count from
+
         path, build, size = options.write
         BUILDERS[build](Path(path), int(size))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ from normcli.commands.demanded import Demanded
 from normcli.commands.pin import expect
 from normcli.errors import CheckpointError, UsageError, closest
 from normcli.formats import open_checkpoint
+from normcli.formats.folder import shards_of_one
 from normcli.gate.baseline import file_name, read_baseline
 from normcli.gate.judging import judge, lacking, seen, unlisted
 from normcli.gate.policy import built_in, with_drift
@@ -110,7 +112,8 @@ def check(
 class _Opened:
     """How checkpoints are opened, and which were so far: each is checked once.
 
-    A hook names every shard of a checkpoint, and each of them opens all.
+    A hook names every shard of a checkpoint, and each of them opens all; to open n shards n times
+    would read n² headers.
 
     Attributes:
         scale: As `budget_scale` of `check`.
@@ -120,6 +123,14 @@ class _Opened:
     def __init__(self, scale: float, sha256: str | None) -> None:
         self.scale, self.sha256 = scale, sha256
         self._seen: set[tuple[str, ...]] = set()
+        self._shards: set[tuple[str, str]] = set()
+
+    def has_checked(self, path: str) -> bool:
+        """Whether it is a shard of a checkpoint that was opened; it need not be opened to tell."""
+        if not self._shards or "\0" in path:
+            return False
+        folder, name = os.path.split(path)
+        return (os.path.realpath(folder), name) in self._shards
 
     def is_new(self, checkpoint: Checkpoint) -> bool:
         """Whether no shard before this one has named the same checkpoint."""
@@ -127,10 +138,11 @@ class _Opened:
             return True
         path = Path(checkpoint.path)
         folder = path if path.is_dir() else path.parent
-        key = (str(folder.resolve()), *(file.name for file in checkpoint.files))
-        if key in self._seen:
+        place, names = str(folder.resolve()), [file.name for file in checkpoint.files]
+        if (place, *names) in self._seen:
             return False
-        self._seen.add(key)
+        self._seen.add((place, *names))
+        self._shards |= {(place, name) for name in shards_of_one(folder, names)}
         return True
 
 
@@ -139,6 +151,8 @@ def _checked(
 ) -> Checked | Unread | None:
     """What is found in one checkpoint, or that it cannot be read; None where it was checked."""
     try:
+        if opened.has_checked(path):
+            return None
         with open_checkpoint(path, allow_opaque=True, budget_scale=opened.scale) as checkpoint:
             if opened.sha256 is not None:
                 expect(checkpoint, opened.sha256)

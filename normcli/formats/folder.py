@@ -11,6 +11,7 @@ from normcli.formats.source import Source
 from normcli.formats.spelling import quoted, several
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from normcli.formats.budgets import Budgets
@@ -75,6 +76,18 @@ def index_of(shard: Path, budgets: Budgets) -> Path | None:
         listed = several(quoted(path.name) for path in naming)
         raise CheckpointError(f"is a shard of several indexes: {listed}", hint="give one of these")
     return naming[0] if naming else None
+
+
+def shards_of_one(folder: Path, names: Iterable[str]) -> frozenset[str]:
+    """Those of the shards of an index that open it when they are given; none beside another index.
+
+    A shard that two indexes name is refused, so one beside a second index has to be opened.
+    """
+    try:
+        indexes = sum(map(_is_index, folder.iterdir()))
+    except OSError:
+        return frozenset()
+    return frozenset(name for name in names if SHARD_NAME.search(name) and indexes == 1)
 
 
 def _is_index(path: Path) -> bool:

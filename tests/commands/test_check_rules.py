@@ -1,7 +1,6 @@
 """Every rule on real checkpoints: one that passes, ones that break it, and both ends of a limit."""
 
 import datetime as dt
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -277,11 +276,3 @@ def test_what_cannot_be_read_never_passes(tmp_path):
     verdict = check(paths, policy=policy("finite"), fail_on="never")
     assert [each.path for each in verdict.unread] == [str(paths[1]), str(paths[2])]
     assert (verdict.passed, verdict.exit_code) == (False, 2)
-
-
-def test_a_sharded_checkpoint_is_checked_once_whatever_names_it():
-    folder = Path(__file__).parents[2] / "sample_checkpoints" / "sngan-sharded"
-    paths = [*sorted(folder.iterdir()), folder]
-    verdict = check(paths, policy=policy("finite"))
-    assert [each.report.path for each in verdict.checked] == [str(paths[0])]
-    assert verdict.passed
