@@ -16,7 +16,7 @@ _HEAD = ("| case | what is left | proved by | runs where |", "|---|---|---|---|"
 def table() -> str:
     """The section as it has to be, markers and all."""
     rows = [
-        f"| {each.case} | {each.outcome} | {_proofs(each.proofs)} | {each.needs or 'everywhere'} |"
+        _line(each.case, each.outcome, _proofs(each.proofs), each.needs or "everywhere")
         for each in WRITING
     ]
     return "\n".join((_BEGIN, *_HEAD, *rows, _END))
@@ -40,6 +40,11 @@ def put() -> None:
 def _parted(text: str) -> tuple[str, str, str]:
     begin, end = text.index(_BEGIN), text.index(_END) + len(_END)
     return text[:begin], text[begin:end], text[end:]
+
+
+def _line(*cells: str) -> str:
+    escaped = (cell.replace("|", r"\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _proofs(proofs: tuple[str, ...]) -> str:
