@@ -68,19 +68,25 @@ class Outcome:
         return found
 
 
-def run(case: Case, folder: Path) -> Outcome:
-    """Build a case below the folder and run it there."""
+def run(case: Case, folder: Path, *, optimized: bool = False) -> Outcome:
+    """Build a case below the folder and run it there; `optimized` as `python -O` does."""
     inside, scratch = (folder / name for name in ("case", "scratch"))
     for each in (inside, scratch):
         each.mkdir()
     built = case.build(inside)
     paths = [built] if isinstance(built, Path) else list(built)
     names = [str(path.relative_to(inside)) for path in paths]
-    return run_in(inside, scratch, case.arguments, names)
+    return run_in(inside, scratch, case.arguments, names, optimized=optimized)
 
 
 def run_in(
-    folder: Path, scratch: Path, arguments: tuple[str, ...], paths: list[str], *, control=False
+    folder: Path,
+    scratch: Path,
+    arguments: tuple[str, ...],
+    paths: list[str],
+    *,
+    control: bool = False,
+    optimized: bool = False,
 ) -> Outcome:
     """Run a command line on paths below a folder; `control` loads them with torch instead."""
     torch = control or arguments[0] not in ("ls", "explain")
@@ -92,7 +98,7 @@ def run_in(
         "warm": warm(scratch),
         "control": control,
     }
-    used = _answer(_server(torch=torch), request)
+    used = _answer(_server(torch=torch, optimized=optimized), request)
     events = scratch / "events"
     return Outcome(
         **used,
@@ -128,9 +134,10 @@ def warm(folder: Path) -> list[str]:
 
 
 @cache
-def _server(*, torch: bool) -> subprocess.Popen:
+def _server(*, torch: bool, optimized: bool) -> subprocess.Popen:
     """Lives as long as the tests; ends with its standard input."""
-    command = [sys.executable, "-W", "ignore", str(DRIVER), "torch" if torch else "plain"]
+    flags = ["-W", "ignore", *(["-O"] if optimized else [])]
+    command = [sys.executable, *flags, str(DRIVER), "torch" if torch else "plain"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
     return server

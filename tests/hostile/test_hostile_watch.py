@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import hostile
 import pytest
-from corpus_pickles import CALLS, WAYS, beside
+from corpus_pickles import CALLS, WAYS, beside, by_reduce
 from hostile import name, row, table, text
 from running import run_in
 
 ARGUMENTS = ("ls", "--no-config", "--format", "json", "--allow-opaque")
+GATE = ("check", "--no-config", "--format", "json")
 
 # What a file may call → the event that gives it away.
 SEEN = {
@@ -76,6 +79,17 @@ def test_an_event_that_a_file_causes_is_seen(runs, what):
     loaded, listed = runs(hostile.pickle(table((text("x"), value))))
     assert any(each.startswith(event) for each in loaded.events), loaded
     assert (listed.code, listed.events) == (0, ())
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_the_gate_finds_a_call_and_runs_nothing_of_it(tmp_path, what):
+    (tmp_path / "model.pt").write_bytes(hostile.archive(beside(by_reduce(*CALLS[what]))))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    checked = run_in(tmp_path, scratch, GATE, ["model.pt"])
+    (checkpoint,) = json.loads(checked.stdout)["checkpoints"]
+    assert "foreign-objects" in [finding["rule"] for finding in checkpoint["findings"]]
+    assert (checked.code, checked.events, checked.marked) == (1, (), False)
 
 
 def test_normcli_opens_the_file_and_nothing_else_that_counts(runs):
