@@ -10,7 +10,7 @@ from processes import COMMAND, environment, run, start
 from safetensors.torch import load_file, save
 
 torch.set_num_threads(1)
-MANY = 1500  # weights, whose lines are more than a pipe holds
+MANY = 1200  # weights, whose lines are more than a pipe holds
 
 
 @pytest.fixture(params=WRITERS.values(), ids=WRITERS)
