@@ -15,7 +15,7 @@ from hostile import integer, name, ordered_dict, pickle, row, table, tensor, tex
 from normcli import inspect
 from normcli.errors import CheckpointError
 
-MILLION = 1_000_000
+MANY = 400_000
 SECONDS = 2.0  # of CPU time; a tenth to a half of it where nothing else runs
 
 
@@ -45,6 +45,26 @@ def test_an_integer_that_python_does_not_write_is_not_written(descr):
     raw = b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + bytes(8)
     with pytest.raises(CheckpointError, match="a number without end"):
         read_array(raw)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        name("torch", "float32") + row(tensor()) + b"R",
+        name("torch", "FloatStorage") + b")R",
+        b"(" + text("x") + b"o",
+    ],
+    ids=["a dtype", "a storage", "a text"],
+)
+def test_a_call_of_what_is_no_function_is_an_error(call):
+    with pytest.raises(CheckpointError, match="calls what is no function"):
+        read_pickle(pickle(table((text("w"), tensor()), (text("x"), call))))
+
+
+@pytest.mark.parametrize("arguments", [b")", row(*[text("cpu")] * 3)], ids=["none", "three"])
+def test_a_device_has_one_name_and_one_number(arguments):
+    with pytest.raises(CheckpointError, match=r"calls torch\.device with arguments"):
+        read_pickle(pickle(table((text("d"), name("torch", "device") + arguments + b"R"))))
 
 
 def called(function, arguments, times=100_000):
@@ -85,13 +105,13 @@ def tables(levels, width):
     return made + b"0}" + text("optim") + b"h" + bytes([levels]) + b"s"
 
 
-NONES = b"(" + b"N" * MILLION
+NONES = b"(" + b"N" * MANY
 PAIRS = b"(" + b"".join(text(str(n)) + b"N\x86" for n in range(60_000)) + b"l\x85"
 STATES = b"}(" + b"".join(integer(n) + b"}" for n in range(100_000)) + b"u"
 OPTIMIZER = b"}(" + text("state") + b"h\x01" + text("param_groups") + b"]Nau"
-LONG = text("x" * 10 * MILLION)
+LONG = text("x" * 10**7)
 TENSOR = name("torch._utils", "_rebuild_tensor_v2")
-SHAPE = b"(" + b"K\0" * MILLION + b"l\x94"
+SHAPE = b"(" + b"K\0" * MANY + b"l\x94"
 
 EXPENSIVE = [
     ("arguments of a foreign call", called(name("os", "system"), NONES + b"t")),
@@ -107,7 +127,7 @@ EXPENSIVE = [
     ("bytes as a key", aliased(b"B\x80\x96\x98\0" + b"x" * 10**7, b"}h\x01]s", 10_000)),
     ("a list that is walked again", aliased(b"(" + tensor(shape=(0,)) + NONES[1:] + b"l", b"h\x01",
                                             100_000)),
-    ("long names inside one another", nested(b"(" + b"}" * 100_000 + b"l", "k" * MILLION, 60)),
+    ("long names inside one another", nested(b"(" + b"}" * 100_000 + b"l", "k" * 10**6, 60)),
     ("modules inside one another", modules(60)),
     ("what may be moments", tables(5, 1000)),
     ("what may be an optimizer", aliased(STATES, OPTIMIZER, 20_000)),

@@ -126,6 +126,8 @@ def _size(args: Args) -> SizeNode:
 
 
 def _device(args: Args) -> CalledText:
+    if not 1 <= len(args) <= 2:
+        raise TypeError
     text = ":".join(str(part) for part in args if isinstance(part, str | int))
     return CalledText(text, Call(GlobalNode("torch", "device"), args))
 

@@ -150,9 +150,10 @@ class PickleMachine(PickleStack):
 
     def _called(self, function: Value, args: tuple[Value, ...]) -> Value:
         self.meter.memory(DICT_MEMORY + ITEM_MEMORY * len(args))
+        if isinstance(function, OpaqueNode):
+            return OpaqueNode(function.what, [function, *args])
         if not isinstance(function, GlobalNode):
-            what = function.what if isinstance(function, OpaqueNode) else "a value"
-            return OpaqueNode(what, [function, *args])
+            raise CheckpointError(f"its pickle calls what is no function {self.place()}")
         key = (function.module, function.name)
         if self._script and key in SCRIPT_CALLS and args:
             return SCRIPT_CALLS[key](args)
