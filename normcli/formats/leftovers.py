@@ -25,7 +25,7 @@ from normcli.formats.spelling import key_text
 from normcli.records import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from normcli.formats.torch_content import Content
 
@@ -56,7 +56,7 @@ class _Listing:
             if value.attributes:
                 self._note("/".join(path) or LONE, "Python attributes of a tensor")
             return False
-        special = _special(value, path)
+        special = _special(value, path, self._meter.visit)
         if special:
             self._note(*special)
             return False
@@ -88,11 +88,11 @@ class _Listing:
         self.listed.append(Skipped(name, kind))
 
 
-def _special(value: Value, path: Path) -> tuple[str, str] | None:
+def _special(value: Value, path: Path, pay: Callable[[int], None]) -> tuple[str, str] | None:
     """Name and kind of what is neither a tensor nor plain data."""
     if isinstance(value, UnreadTensor):
         return "/".join(path) or LONE, value.kind
-    if is_optimizer(value, path[-1] if path else ""):
+    if is_optimizer(value, path[-1] if path else "", pay):
         return "/".join((*path, "…")), OPTIMIZER
     if isinstance(value, ScriptNode) and is_module(value):
         return "/".join((*path, "…")), "TorchScript module"
