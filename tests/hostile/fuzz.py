@@ -156,8 +156,8 @@ def line(name, figures) -> str:
 
 def keep(folder, target, seed, failures) -> None:
     """Each failing input in a file, what it did in another beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
     for number, said in failures:
+        folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{target.name}-{seed}-{number}"
         file.write_bytes(target.case(seed, number))
         file.with_name(f"{file.name}.txt").write_text(f"{said}\n")
