@@ -55,6 +55,12 @@ def _called(what, way):
     return _refused(f"{what} by {way}", beside(WAYS[way](*CALLS[what])), says, _RUNS)
 
 
+def _ordered_twice():
+    """OrderedDict([("k", a), ("k", b)]): Python keeps the last one without a word."""
+    pairs = b"](" + 2 * row(text("k"), tensor()) + b"e"
+    return name("collections", "OrderedDict") + row(pairs) + b"R"
+
+
 def _doubling(pair, leaf):
     """Forty containers, each of which holds the one before twice."""
     steps = [pair % (n, n) + b"q" + bytes([n + 1]) + b"0" for n in range(40)]
@@ -104,6 +110,8 @@ _MALFORMED = (
              "gives a tensor a state that torch does not write", "its attributes lie"),
     _refused("a key twice", pickle(table((text("k"), tensor()), (text("k"), tensor()))),
              "sets the key 'k' of a dict twice", "one of two weights is measured"),
+    _refused("a key twice in an OrderedDict", pickle(_ordered_twice()),
+             "makes an OrderedDict with a key twice", "one of two weights is measured"),
     _refused("a name of 1 MB", pickle(table((text("n" * 1_000_000), tensor()))),
              "has 1000000 characters", "every table and message is that long"),
 )  # fmt: skip

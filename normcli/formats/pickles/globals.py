@@ -97,6 +97,8 @@ def _ordered_dict(args: Args) -> DictNode:
     if len(args) > 1 or not isinstance(pairs, list):
         raise TypeError
     items = {key: value for key, value in map(_pair, pairs)}  # noqa: C416 - checks arity
+    if len(items) != len(pairs):
+        raise CheckpointError("its pickle makes an OrderedDict with a key twice")
     return DictNode(items, ordered=True)
 
 
